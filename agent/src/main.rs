@@ -1,0 +1,3 @@
+//! The small static program inside a box.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Atelier.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The JSON that two Atelier processes exchange.
