@@ -1,1 +1,2 @@
 //! Atelier.
+pub mod api;

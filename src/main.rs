@@ -1,3 +1,2 @@
 //! Atelier.
-
-fn main() {}
+fn main() { for c in atelier::api::crds::all() { print!("---\n{}", atelier::api::crds::yaml(&c).unwrap_or_default()); } }
