@@ -78,37 +78,24 @@ mod tests {
 
     #[test]
     fn an_empty_card_is_a_card() {
-        let card: AgentCard =
-            serde_json::from_value(json!({"skills": null, "capabilities": {}})).unwrap();
+        let card: AgentCard = serde_json::from_value(json!({"skills": null, "capabilities": {}})).unwrap();
         assert_eq!(card, AgentCard::default());
     }
 
     #[test]
     fn capabilities_keep_their_wire_names() {
-        let capabilities = AgentCapabilities {
-            streaming: false,
-            push_notifications: true,
-        };
+        let capabilities = AgentCapabilities { streaming: false, push_notifications: true };
         let body = json!({"streaming": false, "pushNotifications": true});
         assert_eq!(serde_json::to_value(capabilities).unwrap(), body);
     }
 
     #[test]
     fn only_what_is_missing_is_filled_in() {
-        let mut request = json!({"method": MESSAGE_SEND, "id": null})
-            .as_object()
-            .unwrap()
-            .clone();
+        let mut request = json!({"method": MESSAGE_SEND, "id": null}).as_object().unwrap().clone();
         complete_request(&mut request, "r-1");
-        assert_eq!(
-            Value::Object(request),
-            json!({"jsonrpc": "2.0", "id": "r-1", "method": "message/send"})
-        );
+        assert_eq!(Value::Object(request), json!({"jsonrpc": "2.0", "id": "r-1", "method": "message/send"}));
 
-        let mut request = json!({"jsonrpc": "2.0", "id": 7})
-            .as_object()
-            .unwrap()
-            .clone();
+        let mut request = json!({"jsonrpc": "2.0", "id": 7}).as_object().unwrap().clone();
         complete_request(&mut request, "r-1");
         assert_eq!(request["id"], json!(7));
     }

@@ -34,11 +34,7 @@ pub struct Heartbeat {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_state: Option<String>,
     /// What the runtime says of itself, such as `{"capabilities": {"status_mgmt": true}}`.
-    #[serde(
-        default,
-        deserialize_with = "crate::null_as_default",
-        skip_serializing_if = "Map::is_empty"
-    )]
+    #[serde(default, deserialize_with = "crate::null_as_default", skip_serializing_if = "Map::is_empty")]
     pub runtime_metadata: Map<String, Value>,
 }
 
@@ -89,11 +85,7 @@ where
 {
     let seconds = Option::<f64>::deserialize(deserializer)?.unwrap_or_default();
     // `as` saturates: a negative or absurd uptime becomes the nearest bound, never an error.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturation is wanted"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturation is wanted")]
     Ok(seconds as u64)
 }
 
@@ -130,13 +122,8 @@ pub enum BootStage {
 
 impl BootStage {
     /// Every stage, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Started,
-        Self::EngineReady,
-        Self::ImagePulled,
-        Self::BundleFetched,
-        Self::AgentStarted,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Started, Self::EngineReady, Self::ImagePulled, Self::BundleFetched, Self::AgentStarted];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -228,10 +215,7 @@ mod tests {
         }))
         .unwrap();
         assert!(beat.is_wedged() && beat.manages_own_status());
-        assert_eq!(
-            from_value::<Heartbeat>(to_value(&beat).unwrap()).unwrap(),
-            beat
-        );
+        assert_eq!(from_value::<Heartbeat>(to_value(&beat).unwrap()).unwrap(), beat);
         beat.runtime_state = Some(String::new());
         beat.runtime_metadata = Map::new();
         assert!(!beat.is_wedged() && !beat.manages_own_status());
@@ -245,33 +229,15 @@ mod tests {
         }
         assert!(BootStage::ALL.is_sorted());
         let error = "agent-ready".parse::<BootStage>().unwrap_err().to_string();
-        assert!(
-            error.contains("`agent-ready`") && error.contains("agent-started"),
-            "{error}"
-        );
+        assert!(error.contains("`agent-ready`") && error.contains("agent-started"), "{error}");
     }
 
     #[test]
     fn boot_and_exit_leave_out_what_is_not_known() {
-        let boot = Boot {
-            stage: BootStage::AgentStarted,
-            ok: true,
-            detail: None,
-            boot_id: None,
-        };
-        assert_eq!(
-            to_value(&boot).unwrap(),
-            json!({"stage": "agent-started", "ok": true})
-        );
+        let boot = Boot { stage: BootStage::AgentStarted, ok: true, detail: None, boot_id: None };
+        assert_eq!(to_value(&boot).unwrap(), json!({"stage": "agent-started", "ok": true}));
         let exit: Exit = from_value(json!({"exit_code": 3})).unwrap();
-        assert_eq!(
-            exit,
-            Exit {
-                exit_code: 3,
-                signal: None,
-                log_tail: String::new()
-            }
-        );
+        assert_eq!(exit, Exit { exit_code: 3, signal: None, log_tail: String::new() });
         assert!(from_value::<Boot>(json!({"stage": "elsewhere", "ok": true})).is_err());
     }
 }

@@ -63,6 +63,24 @@ pub enum PeerStatus {
     Failed,
 }
 
+impl PeerStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Provisioning, Self::Online, Self::Degraded, Self::Offline, Self::Paused, Self::Failed];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Online => "online",
+            Self::Degraded => "degraded",
+            Self::Offline => "offline",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// POST `/registry/check-access`: may the one talk to the other?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckAccess {
@@ -126,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn a_status_has_one_name_everywhere() {
+        for status in PeerStatus::ALL {
+            assert_eq!(to_value(status).unwrap(), json!(status.as_str()));
+        }
+    }
+
+    #[test]
     fn a_workspace_view_round_trips() {
         let view = WorkspaceView {
             id: "u-2".into(),
@@ -135,9 +160,6 @@ mod tests {
             status: PeerStatus::Online,
             parent_id: Some("u-1".into()),
         };
-        assert_eq!(
-            from_value::<WorkspaceView>(to_value(&view).unwrap()).unwrap(),
-            view
-        );
+        assert_eq!(from_value::<WorkspaceView>(to_value(&view).unwrap()).unwrap(), view);
     }
 }

@@ -57,10 +57,7 @@ pub struct ErrorReply {
 impl ErrorReply {
     /// An error that is not about the state of a target.
     pub fn new(error: impl Into<String>) -> Self {
-        Self {
-            error: error.into(),
-            status: None,
-        }
+        Self { error: error.into(), status: None }
     }
 }
 
@@ -83,8 +80,7 @@ mod tests {
         let register: Register = serde_json::from_value(body).unwrap();
         assert_eq!(register.agent_card.skills[0].tags, ["t"]);
         assert!(register.agent_card.capabilities.push_notifications);
-        let again: Register =
-            serde_json::from_value(serde_json::to_value(&register).unwrap()).unwrap();
+        let again: Register = serde_json::from_value(serde_json::to_value(&register).unwrap()).unwrap();
         assert_eq!(again, register);
     }
 
@@ -96,33 +92,17 @@ mod tests {
 
     #[test]
     fn a_null_card_is_an_empty_card() {
-        let register: Register = serde_json::from_value(
-            json!({"id": "u-1", "url": "http://a:8000", "agent_card": null}),
-        )
-        .unwrap();
+        let register: Register =
+            serde_json::from_value(json!({"id": "u-1", "url": "http://a:8000", "agent_card": null})).unwrap();
         assert_eq!(register.agent_card, AgentCard::default());
     }
 
     #[test]
     fn replies_have_their_wire_form() {
-        let registered = StatusReply {
-            status: StatusWord::Registered,
-        };
-        assert_eq!(
-            serde_json::to_value(registered).unwrap(),
-            json!({"status": "registered"})
-        );
-        assert_eq!(
-            serde_json::to_value(ErrorReply::new("no")).unwrap(),
-            json!({"error": "no"})
-        );
-        let offline = ErrorReply {
-            status: Some(PeerStatus::Offline),
-            ..ErrorReply::new("no")
-        };
-        assert_eq!(
-            serde_json::to_value(offline).unwrap(),
-            json!({"error": "no", "status": "offline"})
-        );
+        let registered = StatusReply { status: StatusWord::Registered };
+        assert_eq!(serde_json::to_value(registered).unwrap(), json!({"status": "registered"}));
+        assert_eq!(serde_json::to_value(ErrorReply::new("no")).unwrap(), json!({"error": "no"}));
+        let offline = ErrorReply { status: Some(PeerStatus::Offline), ..ErrorReply::new("no") };
+        assert_eq!(serde_json::to_value(offline).unwrap(), json!({"error": "no", "status": "offline"}));
     }
 }
