@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Ends the cluster that cluster-up.sh started in DIR and removes its data.
+# usage: hack/cluster-down.sh [--keep] [DIR]   (default .cache/cluster; --keep: only stop, cluster-up.sh resumes)
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+keep=
+[ "${1:-}" != --keep ] || { keep=1 && shift; }
+DIR=$(realpath -m "${1:-$CACHE/cluster}")
+
+if [ ! -e "$DIR/cluster.env" ]; then
+    say "no cluster in $DIR"
+    exit
+fi
+say "stopping the cluster in $DIR"
+for name in kube-controller-manager kube-apiserver etcd; do
+    stop "$DIR/$name.pid"
+done
+[ -z "$keep" ] || exit 0
+rm -rf "$DIR"/{etcd,certs,cluster.env,kubeconfig,tokens.csv,service-account.key,audit.log} "$DIR"/{etcd,kube-apiserver,kube-controller-manager}.log
+rmdir "$DIR" 2>/dev/null || true
+say "nothing is left of the cluster in $DIR"

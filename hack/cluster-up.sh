@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Starts etcd, a Kubernetes API server and the controllers that matter to Atelier, with our CRDs.
+# usage: hack/cluster-up.sh [DIR]       (default .cache/cluster)
+#
+# DIR/kubeconfig is the admin's. Ports are free ones, so any number can run side by side. A cluster
+# whose processes died comes back with the same ports and data.
+# ATELIER_AUDIT=1   every write is recorded in DIR/audit.log, one JSON object a line
+# APISERVER_ARGS    more flags for kube-apiserver
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+DIR=$(realpath -m "${1:-$CACHE/cluster}")
+export KUBECONFIG=$DIR/kubeconfig
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY     # all of this is on loopback
+need openssl "install it with your package manager"
+need curl "install it with your package manager"
+for name in etcd kube-apiserver kube-controller-manager kubectl; do
+    declare "${name//-/_}=$("$ROOT/hack/tools.sh" $name)"
+done
+# shellcheck disable=SC2154     # declared above
+kubectl() { "$kubectl" --request-timeout=10s "$@"; }
+
+mkdir -p "$DIR" && chmod 700 "$DIR"
+if [ ! -e "$DIR/cluster.env" ]; then
+    openssl genrsa -out "$DIR/service-account.key" 2048 2>/dev/null
+    printf '%s\n' "ETCD=$(free_port)" "ETCD_PEER=$(free_port)" "PORT=$(free_port)" "TOKEN=$(openssl rand -hex 16)" >"$DIR/cluster.env"
+fi
+# shellcheck disable=SC1091
+. "$DIR/cluster.env"
+printf '%s,admin,admin,"system:masters"\n' "$TOKEN" >"$DIR/tokens.csv"
+
+if ! running "$DIR/etcd.pid"; then
+    say "starting etcd"
+    # shellcheck disable=SC2154
+    start "$DIR/etcd.pid" "$DIR/etcd.log" "$etcd" --data-dir "$DIR/etcd" --unsafe-no-fsync --log-level warn \
+        --listen-client-urls "http://127.0.0.1:$ETCD" --advertise-client-urls "http://127.0.0.1:$ETCD" \
+        --listen-peer-urls "http://127.0.0.1:$ETCD_PEER" --initial-advertise-peer-urls "http://127.0.0.1:$ETCD_PEER" \
+        --initial-cluster "default=http://127.0.0.1:$ETCD_PEER"
+fi
+
+if ! running "$DIR/kube-apiserver.pid"; then
+    audit=()
+    if [ -n "${ATELIER_AUDIT:-}" ]; then
+        audit=(--audit-policy-file "$ROOT/hack/audit-policy.yaml" --audit-log-path "$DIR/audit.log")
+    fi
+    say "starting kube-apiserver: https://127.0.0.1:$PORT"
+    # Nothing here runs pods, so the admission that mounts tokens into them is off, and no
+    # endpoints of the API server itself are needed.
+    # shellcheck disable=SC2154,SC2086
+    start "$DIR/kube-apiserver.pid" "$DIR/kube-apiserver.log" "$kube_apiserver" \
+        --etcd-servers "http://127.0.0.1:$ETCD" --cert-dir "$DIR/certs" \
+        --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$PORT" \
+        --endpoint-reconciler-type none --service-cluster-ip-range 10.0.0.0/24 \
+        --service-account-issuer https://kubernetes.default.svc \
+        --service-account-key-file "$DIR/service-account.key" \
+        --service-account-signing-key-file "$DIR/service-account.key" \
+        --authorization-mode RBAC --token-auth-file "$DIR/tokens.csv" \
+        --disable-admission-plugins ServiceAccount "${audit[@]}" ${APISERVER_ARGS:-}
+fi
+ready() { curl -fsS --max-time 5 --cacert "$DIR/certs/apiserver.crt" -H "Authorization: Bearer $TOKEN" "https://127.0.0.1:$PORT/readyz"; }
+wait_for 60 ready || die "the API server is not ready; the end of $DIR/kube-apiserver.log: $(log_end "$DIR/kube-apiserver.log")"
+
+cat >"$KUBECONFIG.new" <<YAML
+apiVersion: v1
+kind: Config
+clusters:
+- name: atelier
+  cluster: {server: "https://127.0.0.1:$PORT", certificate-authority-data: $(base64 -w0 "$DIR/certs/apiserver.crt")}
+users:
+- name: admin
+  user: {token: $TOKEN}
+contexts:
+- name: atelier
+  context: {cluster: atelier, user: admin}
+current-context: atelier
+YAML
+chmod 600 "$KUBECONFIG.new" && mv "$KUBECONFIG.new" "$KUBECONFIG"
+
+if [ -d "$ROOT/crds" ]; then
+    say "applying crds/"
+    kubectl apply --server-side --force-conflicts -f "$ROOT/crds" >/dev/null
+    kubectl wait --for=condition=Established --timeout=30s -f "$ROOT/crds" >/dev/null
+fi
+
+# After the CRDs: the garbage collector looks for new kinds only every 30 s.
+if ! running "$DIR/kube-controller-manager.pid"; then
+    say "starting kube-controller-manager"
+    # shellcheck disable=SC2154
+    start "$DIR/kube-controller-manager.pid" "$DIR/kube-controller-manager.log" "$kube_controller_manager" \
+        --kubeconfig "$KUBECONFIG" --leader-elect=false --secure-port 0 \
+        --service-account-private-key-file "$DIR/service-account.key" --root-ca-file "$DIR/certs/apiserver.crt" \
+        --controllers garbage-collector-controller,namespace-controller,resourcequota-controller,serviceaccount-controller,serviceaccount-token-controller
+fi
+wait_for 30 kubectl get serviceaccount default ||
+    die "the controller-manager does no work; the end of its log: $(log_end "$DIR/kube-controller-manager.log")"
+say "the cluster is up: export KUBECONFIG=$KUBECONFIG"
