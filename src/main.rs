@@ -1,2 +1,6 @@
 //! Atelier.
-fn main() { for c in atelier::api::crds::all() { print!("---\n{}", atelier::api::crds::yaml(&c).unwrap_or_default()); } }
+fn main() {
+    for c in atelier::api::crds::all() {
+        print!("---\n{}", atelier::api::crds::yaml(&c).unwrap_or_default());
+    }
+}

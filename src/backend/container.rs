@@ -1,0 +1,107 @@
+//! The container plan: how a box is made, the same for every carrier. It is what `launch.request` freezes.
+
+use crate::api::backend_config::{Runtime, TierPolicy};
+use crate::api::names;
+use crate::api::workspace::Tier;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The port on which an agent listens for its peers.
+pub const A2A_PORT: u16 = 8000;
+
+/// What is asked for: one box for one attempt of one Workspace.
+#[derive(Clone, Debug)]
+pub struct BoxOrder<'a> {
+    /// The Workspace's uid.
+    pub uid: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The launch attempt.
+    pub attempt: i64,
+    /// The hash of the resolved Workspace.
+    pub spec_hash: &'a str,
+    /// The uid of the Team that it belongs to, or its own.
+    pub network_of: &'a str,
+    /// Its tier.
+    pub tier: Tier,
+    /// What the platform's policy says of that tier; `None` where nothing is granted.
+    pub granted: Option<&'a TierPolicy>,
+    /// The runtime to start.
+    pub runtime: &'a Runtime,
+    /// Whether the data volume outlives the Workspace.
+    pub retain: bool,
+}
+
+/// One container, without the values of its environment and files: those are secrets' and never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPlan {
+    /// Fixed by uid and attempt: the idempotency token of the create.
+    pub name: String,
+    /// The name by which its peers reach it; the same for every attempt.
+    pub alias: String,
+    /// The uid of the Team (or of the Workspace without a Team) whose network it joins.
+    pub network_of: String,
+    /// The image.
+    pub image: String,
+    /// The command; empty: the image's own.
+    pub command: Vec<String>,
+    /// The memory limit, in MiB.
+    pub memory_mib: i64,
+    /// The CPU limit, in thousandths of a CPU.
+    pub cpu_milli: i64,
+    /// The most processes it may have.
+    pub pids_limit: i64,
+    /// Whether the root file system is read-only, with a small `/tmp`.
+    pub read_only_root: bool,
+    /// Whether it owns the machine.
+    pub privileged: bool,
+    /// Whether it gets the engine's socket.
+    pub engine_socket: bool,
+    /// The volume at `/configs`.
+    pub configs_volume: String,
+    /// The volume at `/workspace`.
+    pub workspace_volume: String,
+    /// Whether the volume at `/workspace` outlives the Workspace.
+    pub retain: bool,
+    /// What stands on the box, its volumes and its network, without cluster and controller.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerPlan {
+    /// The plan for an order.
+    pub fn new(order: &BoxOrder<'_>) -> Self {
+        let (memory_mib, cpu_milli) = match order.tier {
+            Tier::T1 => (256, 500),
+            Tier::T2 => (512, 1000),
+            Tier::T3 => (2048, 2000),
+            Tier::T4 => (4096, 4000),
+        };
+        let labels = [
+            (names::UID, order.uid.to_owned()),
+            (names::NAMESPACE, order.namespace.to_owned()),
+            (names::NAME, order.name.to_owned()),
+            (names::ATTEMPT, order.attempt.to_string()),
+            (names::SPEC_HASH, order.spec_hash.to_owned()),
+        ];
+        Self {
+            name: names::instance(order.uid, order.attempt),
+            alias: names::host(order.uid),
+            network_of: order.network_of.to_owned(),
+            image: order.runtime.image.clone(),
+            command: order.runtime.command.clone(),
+            memory_mib,
+            cpu_milli,
+            pids_limit: 1024,
+            read_only_root: order.tier == Tier::T1,
+            privileged: order.granted.is_some_and(|g| g.privileged),
+            engine_socket: order.granted.is_some_and(|g| g.engine_socket),
+            configs_volume: names::configs_volume(order.uid, order.attempt),
+            workspace_volume: names::workspace_volume(order.uid),
+            retain: order.retain,
+            labels: labels.map(|(k, v)| (k.to_owned(), v)).into(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The Docker adapter.
+
+mod engine;
+
+pub(super) use engine::Engine;
+pub use engine::{EngineEndpoint, TlsFiles};

@@ -1,0 +1,93 @@
+//! What went wrong at a backend, typed by what happens next.
+
+use crate::api::Reason;
+use std::fmt;
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Not an error: look again soon.
+    Waiting,
+    /// Try again with growing pauses.
+    Retryable,
+    /// A person must change something.
+    Terminal,
+}
+
+/// What kind of error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The backend did not answer.
+    Unreachable,
+    /// The backend refused our credentials.
+    Unauthorized,
+    /// Another backend answers than the one that is recorded: its "not found" proves nothing.
+    WrongBackend,
+    /// The backend is still busy with an earlier request, such as a removal.
+    Busy,
+    /// There is no such box.
+    NotFound,
+    /// Something of that name exists and is not ours.
+    NameTaken,
+    /// The image is not there and could not be pulled.
+    ImageNotFound,
+    /// The backend refused the request as such.
+    Invalid,
+    /// The backend failed, or answered something that we do not know.
+    Failed,
+}
+
+/// An error of a backend: its kind, and the backend's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct BackendError {
+    /// What kind of error it is.
+    pub kind: ErrorKind,
+    /// What was asked and what was answered, for people. Holds no secret.
+    pub detail: String,
+}
+
+impl BackendError {
+    /// An error of a kind, with what was observed.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    /// What happens next. What we do not know is worth another try.
+    pub fn class(&self) -> Class {
+        match self.kind {
+            ErrorKind::Busy => Class::Waiting,
+            ErrorKind::Unreachable | ErrorKind::Failed | ErrorKind::NotFound => Class::Retryable,
+            ErrorKind::Unauthorized
+            | ErrorKind::WrongBackend
+            | ErrorKind::NameTaken
+            | ErrorKind::ImageNotFound
+            | ErrorKind::Invalid => Class::Terminal,
+        }
+    }
+
+    /// The reason that conditions carry for it.
+    pub fn reason(&self) -> Reason {
+        match self.kind {
+            ErrorKind::Unreachable => Reason::DockerUnreachable,
+            ErrorKind::Unauthorized => Reason::Unauthorized,
+            ErrorKind::WrongBackend => Reason::WrongBackend,
+            ErrorKind::Busy => Reason::Launching,
+            ErrorKind::NotFound => Reason::InstanceGone,
+            ErrorKind::NameTaken => Reason::NameTaken,
+            ErrorKind::ImageNotFound => Reason::ImageNotFound,
+            ErrorKind::Invalid => Reason::InvalidRequest,
+            ErrorKind::Failed => Reason::LaunchFailed,
+        }
+    }
+
+    /// Whether it speaks of the backend as a whole rather than of one box.
+    pub fn is_about_backend(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::WrongBackend)
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}

@@ -1,0 +1,30 @@
+//! The one door to the machines: [`Backends::place`] is the only way to a box.
+//!
+//! Every operation on a box is a method of [`Placement`], and only `place` makes one. The adapters are
+//! private, and the target is a private enum, so that a path that skips the choice does not compile:
+//!
+//! ```compile_fail,E0603
+//! use atelier::backend::docker::Engine; // private: there is no other door
+//! ```
+//!
+//! ```compile_fail,E0451
+//! # fn f(target: atelier::backend::Placement) {
+//! let atelier::backend::Placement { target, .. } = target; // private: nothing looks behind it
+//! # }
+//! ```
+
+mod container;
+mod docker;
+mod door;
+mod error;
+mod placement;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod seen;
+
+pub use container::{A2A_PORT, BoxOrder, ContainerPlan};
+pub use docker::{EngineEndpoint, TlsFiles};
+pub use door::{Backends, Configuration, Maker, NoBackend, Preflight};
+pub use error::{BackendError, Class, ErrorKind};
+pub use placement::Placement;
+pub use seen::{BoxFile, BoxSeen, BoxState, Contents, ImageState, PullCredentials};

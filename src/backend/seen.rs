@@ -1,0 +1,115 @@
+//! What a backend shows and takes: boxes as they were seen, and what goes into one.
+
+use k8s_openapi::jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One box, as the backend showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoxSeen {
+    /// The backend's id of it.
+    pub id: String,
+    /// The launch attempt on its label; `None` when the label is missing or no number.
+    pub attempt: Option<i64>,
+    /// The spec hash on its label.
+    pub spec_hash: Option<String>,
+    /// What it is doing.
+    pub state: BoxState,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// Where the controller reaches its agent, `host:port`; known while it runs.
+    pub address: Option<String>,
+    /// Its own names and addresses, as its peers may use them.
+    pub addresses: Vec<String>,
+    /// The image that it was made from.
+    pub image: String,
+}
+
+/// What a box is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoxState {
+    /// Made and never started: its files may be missing.
+    Created,
+    /// Runs.
+    Running,
+    /// Ran and stopped.
+    Exited {
+        /// The exit code of its first process.
+        code: i64,
+        /// Whether the kernel killed it for its memory.
+        oom_killed: bool,
+        /// When it stopped.
+        finished_at: Option<Timestamp>,
+        /// The backend's own error, if it could not be started.
+        error: Option<String>,
+    },
+    /// On its way out.
+    Removing,
+    /// Any other state, in the backend's word.
+    Other(String),
+}
+
+impl BoxState {
+    /// The word for `status.instance.state`.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Exited { .. } => "exited",
+            Self::Removing => "removing",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// Whether an image is at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// It is.
+    Present,
+    /// It is not, and nothing has been tried.
+    Missing,
+    /// It is being pulled; the text says how far.
+    Pulling(String),
+    /// The last pull failed, in the engine's words, at this time.
+    Failed(String, Timestamp),
+}
+
+/// Credentials for a registry of images.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PullCredentials {
+    /// The content of `.dockerconfigjson`.
+    pub docker_config_json: Vec<u8>,
+}
+
+impl fmt::Debug for PullCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PullCredentials(…)")
+    }
+}
+
+/// What goes into a box: resolved, with the values of secrets. Never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The whole environment of the agent.
+    pub env: BTreeMap<String, String>,
+    /// The files under `/configs`.
+    pub files: Vec<BoxFile>,
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Contents({} variables, {} files)", self.env.len(), self.files.len())
+    }
+}
+
+/// One file under `/configs`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BoxFile {
+    /// Relative to `/configs`, normalised.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its mode, such as 0o600.
+    pub mode: u32,
+}

@@ -1,0 +1,1 @@
+//! What runs in `atelier controller`: wiring, leader election, HTTP.

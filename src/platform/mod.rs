@@ -1,0 +1,1 @@
+//! BackendConfig: preflight, and what Workspaces are told of the backend.

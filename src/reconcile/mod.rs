@@ -1,0 +1,1 @@
+//! What every reconciler shares: backoff, events, status writes.

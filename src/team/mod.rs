@@ -1,0 +1,1 @@
+//! Team: expansion into Workspaces; it knows nothing of backends.

@@ -1,0 +1,1 @@
+//! Workspace: observe, plan, act, report.
