@@ -58,7 +58,8 @@ if ! running "$DIR/kube-apiserver.pid"; then
         --disable-admission-plugins ServiceAccount "${audit[@]}" ${APISERVER_ARGS:-}
 fi
 ready() { curl -fsS --max-time 5 --cacert "$DIR/certs/apiserver.crt" -H "Authorization: Bearer $TOKEN" "https://127.0.0.1:$PORT/readyz"; }
-wait_for 60 ready || die "the API server is not ready; the end of $DIR/kube-apiserver.log: $(log_end "$DIR/kube-apiserver.log")"
+settled() { ready || ! running "$DIR/etcd.pid" || ! running "$DIR/kube-apiserver.pid"; }
+wait_for 60 settled && ready >/dev/null 2>&1 || die "the API server is not ready; the end of $DIR/kube-apiserver.log: $(log_end "$DIR/kube-apiserver.log")"
 
 cat >"$KUBECONFIG.new" <<YAML
 apiVersion: v1

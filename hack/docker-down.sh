@@ -25,9 +25,16 @@ left_over() {
       [ -z "$containers" ] || grep -lsE "/(${containers#|})" /proc/[0-9]*/cgroup; } | cut -d/ -f3 | sort -u
 }
 none_left_over() { [ -z "$(left_over)" ]; }
+# By force: the sockets of the killed shims, which lie in a folder common to all, go with them.
+kill_left_over() {
+    left_over | xargs -r kill -KILL 2>/dev/null || true
+    { cat "$EXEC_ROOT"/containerd/daemon/io.containerd.runtime.v2.task/*/*/address 2>/dev/null || true; } |
+        sed -n 's|^unix://\(/run/containerd/s/[0-9a-f]*\)$|\1|p' | xargs -r rm -f
+}
 
 if [ -z "$keep" ]; then
     # Only a running engine removes its things in order, so one that crashed is started once more.
+    running "$DIR/dockerd.pid" || kill_left_over
     "$ROOT/hack/docker-up.sh" "$DIR" || say "the engine cannot be asked to tidy up: removing it by force"
     if answers >/dev/null 2>&1; then
         say "removing its containers, networks and volumes"
@@ -39,7 +46,7 @@ fi
 say "stopping dockerd: $DOCKER_HOST"
 stop "$DIR/dockerd.pid" 30
 left_over | xargs -r kill 2>/dev/null || true
-wait_for 5 none_left_over || left_over | xargs -r kill -KILL 2>/dev/null || true
+wait_for 5 none_left_over || kill_left_over
 [ -z "$keep" ] || exit 0
 
 # shellcheck disable=SC1091

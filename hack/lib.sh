@@ -42,7 +42,7 @@ stop() {
     if running "$1"; then
         local pid
         pid=$(cat "$1")
-        kill "$pid" && kill -CONT "$pid" || true
+        { kill "$pid" && kill -CONT "$pid"; } || true
         wait_for "${2:-15}" gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
         wait_for 5 gone "$pid" || die "process $pid does not end (was in $1)"
     fi

@@ -56,5 +56,5 @@ stamp=$(cat "$modules/go.mod" "$modules/go.sum" | sha256sum | cut -d' ' -f1)
 mkdir -p "$CACHE"
 exec 9>"$CACHE/tools.lock"
 flock 9
-[ "$(cat "$bin/.kubernetes" 2>/dev/null)" = "$stamp" ] && [ -x "$bin/$name" ] || build
+if [ "$(cat "$bin/.kubernetes" 2>/dev/null)" != "$stamp" ] || [ ! -x "$bin/$name" ]; then build; fi
 echo "$bin/$name"
