@@ -23,7 +23,7 @@ kubectl() { "$kubectl" --request-timeout=10s "$@"; }
 mkdir -p "$DIR" && chmod 700 "$DIR"
 if [ ! -e "$DIR/cluster.env" ]; then
     openssl genrsa -out "$DIR/service-account.key" 2048 2>/dev/null
-    printf '%s\n' "ETCD=$(free_port)" "ETCD_PEER=$(free_port)" "PORT=$(free_port)" "TOKEN=$(openssl rand -hex 16)" >"$DIR/cluster.env"
+    printf '%s\n' "ETCD=$(free_port)" "ETCD_PEER=$(free_port)" "SECURE=$(free_port)" "TOKEN=$(openssl rand -hex 16)" >"$DIR/cluster.env"
 fi
 # shellcheck disable=SC1091
 . "$DIR/cluster.env"
@@ -43,13 +43,13 @@ if ! running "$DIR/kube-apiserver.pid"; then
     if [ -n "${ATELIER_AUDIT:-}" ]; then
         audit=(--audit-policy-file "$ROOT/hack/audit-policy.yaml" --audit-log-path "$DIR/audit.log")
     fi
-    say "starting kube-apiserver: https://127.0.0.1:$PORT"
+    say "starting kube-apiserver: https://127.0.0.1:$SECURE"
     # Nothing here runs pods, so the admission that mounts tokens into them is off, and no
     # endpoints of the API server itself are needed.
     # shellcheck disable=SC2154,SC2086
     start "$DIR/kube-apiserver.pid" "$DIR/kube-apiserver.log" "$kube_apiserver" \
         --etcd-servers "http://127.0.0.1:$ETCD" --cert-dir "$DIR/certs" \
-        --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$PORT" \
+        --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$SECURE" \
         --endpoint-reconciler-type none --service-cluster-ip-range 10.0.0.0/24 \
         --service-account-issuer https://kubernetes.default.svc \
         --service-account-key-file "$DIR/service-account.key" \
@@ -57,16 +57,17 @@ if ! running "$DIR/kube-apiserver.pid"; then
         --authorization-mode RBAC --token-auth-file "$DIR/tokens.csv" \
         --disable-admission-plugins ServiceAccount "${audit[@]}" ${APISERVER_ARGS:-}
 fi
-ready() { curl -fsS --max-time 5 --cacert "$DIR/certs/apiserver.crt" -H "Authorization: Bearer $TOKEN" "https://127.0.0.1:$PORT/readyz"; }
+ready() { curl -fsS --max-time 5 --cacert "$DIR/certs/apiserver.crt" -H "Authorization: Bearer $TOKEN" "https://127.0.0.1:$SECURE/readyz"; }
 settled() { ready || ! running "$DIR/etcd.pid" || ! running "$DIR/kube-apiserver.pid"; }
-wait_for 60 settled && ready >/dev/null 2>&1 || die "the API server is not ready; the end of $DIR/kube-apiserver.log: $(log_end "$DIR/kube-apiserver.log")"
+wait_for 60 settled || true
+ready >/dev/null 2>&1 || die "the API server is not ready; the end of $DIR/kube-apiserver.log: $(log_end "$DIR/kube-apiserver.log")"
 
 cat >"$KUBECONFIG.new" <<YAML
 apiVersion: v1
 kind: Config
 clusters:
 - name: atelier
-  cluster: {server: "https://127.0.0.1:$PORT", certificate-authority-data: $(base64 -w0 "$DIR/certs/apiserver.crt")}
+  cluster: {server: "https://127.0.0.1:$SECURE", certificate-authority-data: $(base64 -w0 "$DIR/certs/apiserver.crt")}
 users:
 - name: admin
   user: {token: $TOKEN}
