@@ -228,10 +228,10 @@ fn five_minutes() -> i32 {
     .message("give exactly one of content, configMapKeyRef and secretKeyRef"))]
 pub struct File {
     /// Where it goes, relative to `/configs`, such as `skills/review/SKILL.md`. Not absolute, no `..`.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 512))]
     #[x_kube(
         validation = kube::core::Rule::new("!self.startsWith('/')").message("path must be relative to /configs: drop the leading slash"),
-        validation = kube::core::Rule::new("!self.split('/').exists(part, part == '..')").message("path must stay inside /configs: '..' is not allowed"),
+        validation = kube::core::Rule::new("self != '..' && !self.startsWith('../') && !self.contains('/../') && !self.endsWith('/..')").message("path must stay inside /configs: '..' is not allowed"),
     )]
     pub path: String,
     /// The text, inline.
@@ -257,7 +257,7 @@ pub struct FilesFrom {
     #[schemars(length(max = 512))]
     #[x_kube(
         validation = kube::core::Rule::new("!self.startsWith('/')").message("prefix must be relative to /configs: drop the leading slash"),
-        validation = kube::core::Rule::new("!self.split('/').exists(part, part == '..')").message("prefix must stay inside /configs: '..' is not allowed"),
+        validation = kube::core::Rule::new("self != '..' && !self.startsWith('../') && !self.contains('/../') && !self.endsWith('/..')").message("prefix must stay inside /configs: '..' is not allowed"),
     )]
     pub prefix: Option<String>,
     /// Go on without it when the ConfigMap does not exist. Default false.
