@@ -47,11 +47,27 @@ pub(crate) async fn supervise(
     };
 
     let tail = RefCell::new(Tail::new(LOG_TAIL_MAX_BYTES));
+    let (status, asked_to_stop) = watch(&mut child, &mut signals, &tail, meanwhile).await?;
+    let exit = ended(status, tail.into_inner().text());
+    if !asked_to_stop {
+        report(registry, &exit, &mut signals).await;
+    }
+    Ok(code(&exit))
+}
+
+/// Waits for the end of the command, passing output and signals through. Answers how it ended and whether
+/// it had been asked to. `meanwhile` is dropped with its calls then, so that none lies half open.
+async fn watch(
+    child: &mut Child,
+    signals: &mut Signals,
+    tail: &RefCell<Tail>,
+    meanwhile: impl Future<Output = ()>,
+) -> Result<(ExitStatus, bool), Error> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let mut output = pin!(async {
         tokio::join!(
-            pass_through(stdout, tokio::io::stdout(), &tail),
-            pass_through(stderr, tokio::io::stderr(), &tail)
+            pass_through(stdout, tokio::io::stdout(), tail),
+            pass_through(stderr, tokio::io::stderr(), tail)
         )
     });
     let mut meanwhile = pin!(async {
@@ -65,7 +81,7 @@ pub(crate) async fn supervise(
             status = child.wait() => break status.map_err(Error::Wait)?,
             signal = signals.next() => {
                 asked_to_stop |= stops(signal);
-                forward(&child, signal);
+                forward(child, signal);
             }
             _ = &mut output, if !drained => drained = true,
             () = &mut meanwhile => {}
@@ -74,12 +90,7 @@ pub(crate) async fn supervise(
     if !drained && timeout(DRAIN, output).await.is_err() {
         say("something that the command started still holds its output open");
     }
-
-    let exit = ended(status, tail.borrow().text());
-    if !asked_to_stop {
-        report(registry, &exit, &mut signals).await;
-    }
-    Ok(code(&exit))
+    Ok((status, asked_to_stop))
 }
 
 /// Reports the exit, unless the box is to stop before the registry answers.
