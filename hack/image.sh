@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Builds the image atelier-agent:dev in the engine of DOCKER_HOST: the static agent and nothing else.
-# usage: hack/image.sh        (IMAGE=name:tag for another name)
+# usage: hack/image.sh [--binary]     (--binary: only builds the agent and prints where it is)
 # Needs no registry.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need cargo "install Rust from https://rustup.rs"
-need docker "install docker.io (or docker-cli)"
-image=${IMAGE:-atelier-agent:dev}
+image=atelier-agent:dev
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 say "building the agent"
@@ -15,8 +14,13 @@ cd "$ROOT"
 RUSTFLAGS="-C target-feature=+crt-static" \
     nice cargo build --quiet --locked --profile agent --package atelier-agent --target "$host" >&2
 agent=${CARGO_TARGET_DIR:-$ROOT/target}/$host/agent/atelier-agent
-sum=$(sha256sum "$agent" "$ROOT/hack/agent.Dockerfile" | sha256sum | cut -d' ' -f1)
+if [ "${1:-}" = --binary ]; then
+    echo "$agent"
+    exit
+fi
 
+need docker "install docker.io, or another package with docker's command line"
+sum=$(sha256sum "$agent" "$ROOT/hack/agent.Dockerfile" | sha256sum | cut -d' ' -f1)
 docker version >/dev/null 2>&1 || die "no Docker engine answers at ${DOCKER_HOST:-the default socket}: start one, or run make docker-up"
 if [ "$(docker image inspect -f '{{index .Config.Labels "atelier.dev/content"}}' "$image" 2>/dev/null)" = "$sum" ]; then
     say "image $image is up to date"

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# A Team of seven agents on real containers, from nothing. Running it again changes nothing.
+#
+# KUBECONFIG        use this cluster; only together with DEMO_CONTEXT, and only if it is its current context
+# DEMO_CONTEXT      the name of the context that the demo may write to
+# DOCKER_HOST       use this engine (a unix socket); else one that answers at docker's own default; else
+#                   the demo starts its own, for which it must be root
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$ROOT/hack/demo-env.sh"
+
+# Is this ours from an earlier run, for which `make -s kubeconfig` gave the path away?
+[ "${KUBECONFIG:-}" != "$CLUSTER_DIR/kubeconfig" ] || unset KUBECONFIG
+[ "${DOCKER_HOST:-}" != "unix://$ENGINE_DIR/docker.sock" ] || unset DOCKER_HOST
+wanted_cluster=${KUBECONFIG:-} wanted_engine=${DOCKER_HOST:-}
+
+choose_cluster() {
+    CRDS=ours
+    if [ -z "$wanted_cluster" ]; then
+        CLUSTER=ours KUBECONFIG=$CLUSTER_DIR/kubeconfig CONTEXT=atelier NAMESPACE=default
+        return
+    fi
+    CLUSTER=theirs NAMESPACE=atelier-demo
+    need kubectl "the demo needs it to use KUBECONFIG"
+    CONTEXT=$(command kubectl config current-context) || die "KUBECONFIG ($KUBECONFIG) names no current context"
+    [ "${DEMO_CONTEXT:-}" = "$CONTEXT" ] ||
+        die "the demo would write to a cluster that it did not start; if you mean it: make demo DEMO_CONTEXT=$CONTEXT"
+    choose_kubectl
+    kubectl get namespaces >/dev/null || die "the cluster of context $CONTEXT does not answer"
+    ! kubectl get crd workspaces.atelier.dev >/dev/null 2>&1 || CRDS=theirs
+    ! kubectl get backendconfigs.atelier.dev cluster >/dev/null 2>&1 ||
+        die "$CONTEXT has a BackendConfig 'cluster' already, which the demo would have to change: take another cluster"
+}
+
+choose_engine() {
+    if [ -n "$wanted_engine" ]; then
+        ENGINE=theirs DOCKER_HOST=$wanted_engine
+    elif DOCKER_HOST=$(docker context inspect -f '{{.Endpoints.docker.Host}}' 2>/dev/null) && docker version >/dev/null 2>&1; then
+        ENGINE=theirs
+    else
+        ENGINE=ours DOCKER_HOST=unix://$ENGINE_DIR/docker.sock
+    fi
+    [[ $DOCKER_HOST == unix://* ]] ||
+        die "the demo needs an engine on this machine, at a unix socket, not $DOCKER_HOST: unset DOCKER_HOST, or apply a BackendConfig by hand"
+    export DOCKER_HOST
+    export IMAGE=ours
+    ! docker image inspect atelier-agent:dev >/dev/null 2>&1 || IMAGE=theirs
+}
+
+if load_demo; then
+    [ -z "$wanted_cluster" ] || [ "$wanted_cluster" = "$KUBECONFIG" ] || die "a demo runs on $KUBECONFIG: make demo-down first"
+    [ -z "$wanted_engine" ] || [ "$wanted_engine" = "$DOCKER_HOST" ] || die "a demo runs on the engine $DOCKER_HOST: make demo-down first"
+    [ "$CLUSTER" = ours ] || [ "${DEMO_CONTEXT:-}" = "$CONTEXT" ] || die "the demo runs on your cluster; to go on: make demo DEMO_CONTEXT=$CONTEXT"
+else
+    choose_cluster
+    choose_engine
+    REGISTRY_PORT=$(free_port) METRICS_PORT=$(free_port)
+    mkdir -p "$DEMO"
+    for name in CLUSTER KUBECONFIG CONTEXT NAMESPACE CRDS ENGINE DOCKER_HOST IMAGE REGISTRY_PORT METRICS_PORT; do
+        printf '%s=%q\n' "$name" "${!name}"
+    done >"$DEMO/demo.env"
+fi
+export KUBECONFIG
+choose_kubectl
+
+[ "$CLUSTER" = theirs ] || "$ROOT/hack/cluster-up.sh" "$CLUSTER_DIR"
+[ "$ENGINE" = theirs ] || "$ROOT/hack/docker-up.sh" "$ENGINE_DIR"
+docker version >/dev/null 2>&1 || die "no engine answers at $DOCKER_HOST"
+"$ROOT/hack/image.sh"
+build_controller
+
+if [ "$CLUSTER$CRDS" = theirsours ]; then
+    kubectl apply --server-side -f "$ROOT/crds" >/dev/null
+    kubectl wait --for=condition=Established --timeout=30s --request-timeout=0 -f "$ROOT/crds" >/dev/null
+fi
+
+# Where containers find this host: the engine's bridge if that is here, any address if it is in a VM.
+bridge=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}' 2>/dev/null || true)
+REGISTRY_ADDRESS=0.0.0.0
+if [ -n "$bridge" ] && ip -o address 2>/dev/null | grep -qF " $bridge/"; then REGISTRY_ADDRESS=$bridge; fi
+pool=$(sed -n 's/^POOL=//p' "$ENGINE_DIR/engine.env" 2>/dev/null || true)
+
+say "applying the BackendConfig and the Team $TEAM"
+kubectl apply --server-side --field-manager atelier-demo -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Namespace
+metadata: {name: $OPERATOR_NAMESPACE}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: $NAMESPACE}
+---
+apiVersion: atelier.dev/v1alpha1
+kind: BackendConfig
+metadata: {name: cluster, labels: {atelier.dev/demo: "true"}}
+spec:
+  backend: Docker
+  docker:
+    hosts: [{name: local, address: "$DOCKER_HOST"}]
+    network: {pool: ${pool:-10.201.0.0/16}}
+  runtimes: [{name: echo, image: "atelier-agent:dev", bootTimeoutSeconds: 60}]
+  registry: {advertiseURL: "http://host.docker.internal:$REGISTRY_PORT"}
+YAML
+start_controller
+kubectl apply --namespace "$NAMESPACE" -f "$ROOT/examples/design-studio.yaml" >/dev/null
+
+# One line whenever something changed, until the Team is Ready or says that it never will be.
+progress() { kubectl get workspaces --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}{"\n"}{end}' 2>/dev/null || true; }
+team_is() { [ "$(kubectl get team "$TEAM" --namespace "$NAMESPACE" -o "jsonpath={.status.conditions[?(@.type==\"$1\")].status}")" = True ]; }
+before='' deadline=$((SECONDS + 180))
+until team_is Ready; do
+    now=$(progress | awk '$2 == "True" { ready++ } $2 != "True" { why[$3 ? $3 : "not looked at"]++ }
+        END { printf "%d of %d ready", ready, NR; for (reason in why) printf ", %d %s", why[reason], reason }')
+    [ "$now" = "$before" ] || say "$now"
+    before=$now
+    if team_is Stalled || [ $SECONDS -ge $deadline ]; then
+        kubectl get team,ws --namespace "$NAMESPACE" >&2
+        die "the Team is not Ready; why: $KUBECTL --kubeconfig $KUBECONFIG describe ws --namespace $NAMESPACE; log: $DEMO/controller.log"
+    fi
+    sleep 0.2
+done
+
+# Can one box reach all others at the addresses that they advertise?
+read -r -d '' first box < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={.items[0].metadata.name} {.items[0].status.instanceID}' && printf '\0')
+reached=0
+while read -r name url; do
+    [ "$name" != "$first" ] || continue
+    docker exec "$box" /atelier-agent get "$url" >/dev/null || die "$first does not reach $name at $url"
+    reached=$((reached + 1))
+done < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
+say "$first reaches its $reached peers at the addresses that they advertise"
+
+kubectl get team,ws --namespace "$NAMESPACE"
+k=kubectl
+[ "$(command -v kubectl || true)" = "$KUBECTL" ] || k=$KUBECTL
+[ "$NAMESPACE" = default ] || k="$k -n $NAMESPACE"
+cat <<TEXT
+
+Three things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HOST
+  1. Kill an agent's container and watch it come back:
+       docker kill ${box:0:12}; $k get ws -w
+  2. Ask for what the platform does not allow, and read what is wrong and how to mend it:
+       $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T4"}}}'; $k describe team $TEAM
+  3. Who is around, as one of the agents sees it:
+       docker exec ${box:0:12} /atelier-agent peers
+Then: make demo-down
+TEXT

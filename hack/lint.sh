@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Format, lints, documentation and shell scripts. Changes nothing.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need cargo "install Rust from https://rustup.rs"
+cd "$ROOT"
+say "format"
+cargo fmt --all --check
+say "clippy"
+cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+if command -v shellcheck >/dev/null; then
+    say "shellcheck"
+    shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR --source-path="$ROOT" hack/*.sh .ci/run
+else
+    say "shellcheck is not installed: the scripts are not checked"
+fi

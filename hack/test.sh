@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every check there is. The black-box tests start an API server and an engine of their own.
+# usage: hack/test.sh
+# A stage that fails does not keep the next from running; the failed ones are named at the end.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need cargo "install Rust from https://rustup.rs"
+cd "$ROOT"
+failed=()
+stage() {
+    local name=$1 began=$SECONDS
+    shift
+    say "$name"
+    "$@" || failed+=("$name")
+    say "$name: $((SECONDS - began)) s"
+}
+
+control_plane() {
+    for name in etcd kube-apiserver kube-controller-manager kubectl; do hack/tools.sh "$name" || return; done
+}
+
+stage "control plane binaries" control_plane
+stage "lint" hack/lint.sh
+stage "unit tests" cargo test --locked --workspace --lib --bins --no-fail-fast
+stage "doctests" cargo test --locked --workspace --doc --no-fail-fast
+stage "agent binary" hack/image.sh --binary
+stage "black-box tests" cargo test --locked --package atelier --test it --no-fail-fast
+
+[ ${#failed[@]} -eq 0 ] || die "failed: $(printf '%s; ' "${failed[@]}")"
