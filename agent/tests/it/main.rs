@@ -64,7 +64,9 @@ async fn a_registry_that_comes_late_is_waited_for() {
     assert!(complaint.contains("onnection refused"), "{complaint}");
 
     let registry = port.start();
-    registry.until(|calls| count(calls, HEARTBEAT) >= 1).await;
+    let calls = registry.until(|calls| count(calls, HEARTBEAT) >= 1).await;
+    let order: Vec<_> = calls.iter().take(3).map(|call| call.path.as_str()).collect();
+    assert_eq!(order, [BOOT, REGISTER, HEARTBEAT]);
     assert_eq!(agent.stop().await, 0);
     assert!(!agent.stderr().contains(TOKEN));
 }
