@@ -160,6 +160,7 @@ reasons! {
     NotAllowedHere Stalled "The platform's policy does not allow Workspaces, or this reference, in this namespace." "Move it to an allowed namespace, or change BackendConfig spec.policy.allowedNamespaces."
     QuotaExceeded Stalled "As many Workspaces as the platform allows already have a box." "Delete or suspend others, or raise the limit that the message names."
     ReferenceNotFound Awaiting "A Secret, ConfigMap or Workspace that the spec refers to does not exist." "Create the object that the message names; the Workspace goes on by itself."
+    ReferenceUnreadable Reconciling "A Secret, ConfigMap or Workspace that the spec refers to could not be read; the operator tries again." "If it lasts, check the operator's permissions against the API server's words in the message."
     MissingEnv Stalled "A required environment variable is not set." "Set one of the variables that the message names, in env or in a Secret of envFrom."
     StorageNotSupported Stalled "The storage that is asked for cannot be provided here." "Delete the Workspace and make it again with other storage."
     InvalidSpec Stalled "The spec contradicts itself." "Change the field that the message names."

@@ -446,6 +446,9 @@ pub struct Launch {
     /// How often in a row a box of this Workspace failed; zero again after ten healthy minutes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,
+    /// When the run ended whose failure was counted last, by the backend's clock: none is counted twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failed_at: Option<Time>,
     /// No box is started before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
