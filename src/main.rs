@@ -1,6 +1,39 @@
-//! Atelier.
-fn main() {
-    for c in atelier::api::crds::all() {
-        print!("---\n{}", atelier::api::crds::yaml(&c).unwrap_or_default());
+//! The command line: the TLS provider, the arguments, and dispatch; nothing else.
+
+use atelier::api::crds;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A Kubernetes operator that gives every AI agent of a team a machine of its own.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the custom resource definitions.
+    Crds {
+        /// Write one file a kind into this folder instead.
+        #[arg(long, value_name = "DIR")]
+        output_dir: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    // Only a second provider could be in the way, and then kube would say so.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let done = match Cli::parse().command {
+        Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

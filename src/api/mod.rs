@@ -6,6 +6,8 @@ pub mod backend_config;
 pub mod condition;
 pub mod crds;
 pub mod names;
+#[cfg(test)]
+mod rules;
 pub mod team;
 pub mod workspace;
 

@@ -122,7 +122,7 @@ fn one() -> i32 {
     1
 }
 
-/// How much machine an agent gets.
+/// How much machine the agent gets, T1 (smallest) to T4; the platform caps it. Default T2.
 #[derive(
     Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema,
 )]
