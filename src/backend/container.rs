@@ -30,6 +30,8 @@ pub struct BoxOrder<'a> {
     pub granted: Option<&'a TierPolicy>,
     /// The runtime to start.
     pub runtime: &'a Runtime,
+    /// The URL at which the box reaches the registry.
+    pub platform_url: &'a str,
     /// Whether the data volume outlives the Workspace.
     pub retain: bool,
 }
@@ -66,6 +68,9 @@ pub struct ContainerPlan {
     pub workspace_volume: String,
     /// Whether the volume at `/workspace` outlives the Workspace.
     pub retain: bool,
+    /// The URL at which it reaches the registry: frozen here so that a change of it is seen.
+    #[serde(rename = "platformURL")]
+    pub platform_url: String,
     /// What stands on the box, its volumes and its network, without cluster and controller.
     pub labels: BTreeMap<String, String>,
 }
@@ -101,6 +106,7 @@ impl ContainerPlan {
             configs_volume: names::configs_volume(order.uid, order.attempt),
             workspace_volume: names::workspace_volume(order.uid),
             retain: order.retain,
+            platform_url: order.platform_url.to_owned(),
             labels: labels.map(|(k, v)| (k.to_owned(), v)).into(),
         }
     }
