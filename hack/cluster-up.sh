@@ -80,7 +80,8 @@ chmod 600 "$KUBECONFIG.new" && mv "$KUBECONFIG.new" "$KUBECONFIG"
 
 if [ -d "$ROOT/crds" ]; then
     say "applying crds/"
-    kubectl apply --server-side --force-conflicts -f "$ROOT/crds" >/dev/null
+    # Not server-side: there the second time writes again, to say who owned the defaults before.
+    kubectl apply -f "$ROOT/crds" >/dev/null
     kubectl wait --for=condition=Established --timeout=30s -f "$ROOT/crds" >/dev/null
 fi
 

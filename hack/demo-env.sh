@@ -17,7 +17,7 @@ load_demo() {
 
 # choose_kubectl: sets KUBECTL for CLUSTER, and kubectl() to it.
 choose_kubectl() {
-    KUBECTL=$(command -v kubectl || true)
+    KUBECTL=$(type -P kubectl || true)     # not the function below
     if [ "$CLUSTER" = ours ] || [ -z "$KUBECTL" ]; then KUBECTL=$("$ROOT/hack/tools.sh" kubectl); fi
     kubectl() { "$KUBECTL" --context "$CONTEXT" --request-timeout=20s "$@"; }
 }

@@ -70,7 +70,7 @@ docker version >/dev/null 2>&1 || die "no engine answers at $DOCKER_HOST"
 build_controller
 
 if [ "$CLUSTER$CRDS" = theirsours ]; then
-    kubectl apply --server-side -f "$ROOT/crds" >/dev/null
+    kubectl apply -f "$ROOT/crds" >/dev/null
     kubectl wait --for=condition=Established --timeout=30s --request-timeout=0 -f "$ROOT/crds" >/dev/null
 fi
 
@@ -81,7 +81,7 @@ if [ -n "$bridge" ] && ip -o address 2>/dev/null | grep -qF " $bridge/"; then RE
 pool=$(sed -n 's/^POOL=//p' "$ENGINE_DIR/engine.env" 2>/dev/null || true)
 
 say "applying the BackendConfig and the Team $TEAM"
-kubectl apply --server-side --field-manager atelier-demo -f - >/dev/null <<YAML
+kubectl apply -f - >/dev/null <<YAML
 apiVersion: v1
 kind: Namespace
 metadata: {name: $OPERATOR_NAMESPACE}
@@ -128,11 +128,12 @@ while read -r name url; do
     docker exec "$box" /atelier-agent get "$url" >/dev/null || die "$first does not reach $name at $url"
     reached=$((reached + 1))
 done < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
+[ "$reached" -gt 0 ] || die "no Workspace advertises an address"
 say "$first reaches its $reached peers at the addresses that they advertise"
 
 kubectl get team,ws --namespace "$NAMESPACE"
 k=kubectl
-[ "$(command -v kubectl || true)" = "$KUBECTL" ] || k=$KUBECTL
+[ "$(type -P kubectl || true)" = "$KUBECTL" ] || k=$KUBECTL
 [ "$NAMESPACE" = default ] || k="$k -n $NAMESPACE"
 cat <<TEXT
 

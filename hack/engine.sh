@@ -13,7 +13,7 @@ engine_dir() {
     EXEC_ROOT=/run/atelier/$BRIDGE
 }
 
-answers() { curl -fsS --max-time 5 --unix-socket "$SOCKET" http://engine/_ping; }
+answers() { curl -fsS --max-time 5 --unix-socket "$SOCKET" http://engine/_ping >/dev/null; }
 
 # The containerd of a dockerd that was killed dies with it, but a dockerd that starts waits in vain
 # for one that is still dying, or that no init has reaped.
