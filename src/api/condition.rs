@@ -218,6 +218,7 @@ reasons! {
     WaitingForTermination Reconciling "A child of an earlier Team of this name is still terminating." ""
     ApplyFailed Reconciling "A child could not be applied; the operator tries again." "See the API server's words in the message."
     ChildRejected Stalled "The API server refused a child." "Change what the API server's words in the message name."
+    NotYetSeen Reconciling "The operator has not looked at a member's Workspace since it was made or changed." ""
     MembersNotReady Reconciling "Some members are not ready." "See the members that the message names."
     MembersStalled Stalled "A member cannot go on without a person." "See the members that the message names."
 
