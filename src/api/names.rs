@@ -31,7 +31,7 @@ pub const NAME: &str = "atelier.dev/name";
 pub const ATTEMPT: &str = "atelier.dev/attempt";
 /// Label of a box: the hash of the resolved Workspace that it was made from.
 pub const SPEC_HASH: &str = "atelier.dev/spec-hash";
-/// Label of a network: the uid of the Team (or of the Workspace without a Team) that it belongs to.
+/// Label of a box and its network: the uid of the Team (or of the Workspace without a Team) that it belongs to.
 pub const NETWORK_OF: &str = "atelier.dev/network-of";
 /// Label of a volume: kept when its Workspace is deleted.
 pub const RETAIN: &str = "atelier.dev/retain";
@@ -43,13 +43,22 @@ pub fn child(team: &str, member: &str) -> String {
 
 /// The name by which peers reach a box: the same for every attempt of a Workspace.
 pub fn host(uid: &str) -> String {
-    let short: String = uid.chars().filter(|c| *c != '-').take(12).collect();
-    format!("ws-{short}")
+    format!("ws-{}", short(uid))
+}
+
+/// The first twelve digits of a uid.
+fn short(uid: &str) -> String {
+    uid.chars().filter(|c| *c != '-').take(12).collect()
 }
 
 /// The name of the box of one attempt. It is the idempotency token of a create on Docker.
 pub fn instance(uid: &str, attempt: i64) -> String {
     format!("{}-{attempt}", host(uid))
+}
+
+/// The network of a Team, or of a Workspace without one. Not a key: networks are found by their label.
+pub fn network(network_of: &str) -> String {
+    format!("atelier-{}", short(network_of))
 }
 
 /// The volume with the files and secrets of one attempt; it goes with the box.
@@ -71,5 +80,6 @@ mod tests {
         let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
         assert_eq!(host(uid), "ws-0f8fad5bd9cb");
         assert_eq!(instance(uid, 3), "ws-0f8fad5bd9cb-3");
+        assert_eq!(network(uid), "atelier-0f8fad5bd9cb");
     }
 }

@@ -1,5 +1,6 @@
 //! The container plan: how a box is made, the same for every carrier. It is what `launch.request` freezes.
 
+use super::{BackendError, ErrorKind};
 use crate::api::backend_config::{Runtime, TierPolicy};
 use crate::api::names;
 use crate::api::workspace::Tier;
@@ -109,5 +110,23 @@ impl ContainerPlan {
             platform_url: order.platform_url.to_owned(),
             labels: labels.map(|(k, v)| (k.to_owned(), v)).into(),
         }
+    }
+
+    /// Reads a plan that was frozen in `status.launch.request`.
+    pub(super) fn parse(request: &str) -> Result<Self, BackendError> {
+        serde_json::from_str(request).map_err(|error| {
+            let detail = format!("the recorded request of this launch cannot be read: {error}");
+            BackendError::new(ErrorKind::Invalid, detail)
+        })
+    }
+
+    /// The uid of the Workspace that it is for.
+    pub(super) fn uid(&self) -> &str {
+        self.labels.get(names::UID).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The attempt that it is for.
+    pub(super) fn attempt(&self) -> Option<i64> {
+        self.labels.get(names::ATTEMPT)?.parse().ok()
     }
 }

@@ -17,6 +17,7 @@ mod container;
 mod docker;
 mod door;
 mod error;
+mod hints;
 mod placement;
 #[cfg(test)]
 pub(crate) mod scripted;

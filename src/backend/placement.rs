@@ -77,12 +77,13 @@ impl Placement {
     /// Makes, fills and starts the box of a frozen request. Safe to do again after a crash at any point.
     /// Adopts a box only if uid, attempt and hash on it agree.
     pub async fn create(&self, request: &str, contents: &Contents) -> Result<BoxSeen, BackendError> {
-        self.timed(Operation::Create, async { on!(self, t => t.create(request, contents)) }).await
+        // Boxed here and below: many calls after each other make a large future.
+        Box::pin(self.timed(Operation::Create, async { on!(self, t => t.create(request, contents)) })).await
     }
 
     /// Starts a box that is stopped. One that was never started is filled first.
     pub async fn start(&self, seen: &BoxSeen, contents: &Contents) -> Result<BoxSeen, BackendError> {
-        self.timed(Operation::Start, async { on!(self, t => t.start(seen, contents)) }).await
+        Box::pin(self.timed(Operation::Start, async { on!(self, t => t.start(seen, contents)) })).await
     }
 
     /// Stops a box, giving it ten seconds to end by itself; its volumes stay.
