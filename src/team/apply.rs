@@ -78,7 +78,7 @@ impl Reach<'_> {
 
     /// Deletes the Workspaces of removed members. Answers those that could not be deleted.
     pub async fn prune(self, prunes: &[Prune]) -> Vec<Trouble> {
-        let calls = prunes.to_vec().into_iter().map(|prune| self.prune_one(prune));
+        let calls = prunes.iter().cloned().map(|prune| self.prune_one(prune));
         stream::iter(calls).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 
@@ -140,4 +140,87 @@ fn failed(apply: &Apply, words: &str) -> Applied {
         reason: Reason::ApplyFailed,
         message: format!("Workspace {} could not be applied and is tried again: {words}", apply.name),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::testing::api_server;
+    use crate::team::fixtures::{team, wanted};
+    use crate::team::plan::plan;
+    use serde_json::{Value, json};
+
+    /// What a Team of two does after the API server gave this answer to all, and the calls that it made.
+    async fn answered(code: u16, answer: Value, leadership: Leadership) -> (Vec<String>, Vec<String>) {
+        let (client, calls) = api_server(code, answer);
+        let api = Api::namespaced(client, "ns");
+        let metrics = Metrics::default();
+        let reach = Reach { api: &api, leadership: &leadership, metrics: &metrics };
+        let team = team(&["a", "b"]);
+        let levels = plan(&team, &wanted(&team), &[], |_| None).applies;
+        let mut words: Vec<String> = reach
+            .apply(levels)
+            .await
+            .into_iter()
+            .map(|(_, result)| match result {
+                Applied::Done(_) => "done".into(),
+                Applied::Stale => "stale".into(),
+                Applied::Rejected(trouble) | Applied::Failed(trouble) => {
+                    format!("{}: {}", trouble.reason, trouble.message)
+                }
+            })
+            .collect();
+        let prunes = [Prune { name: "studio-c".into(), uid: "u".into() }];
+        let failed = reach.prune(&prunes).await;
+        words.extend(failed.into_iter().map(|trouble| format!("prune: {}", trouble.message)));
+        let calls = calls.lock().unwrap();
+        (words, calls.iter().map(|call| format!("{} {}", call.method, call.body)).collect())
+    }
+
+    fn refusal(code: u16, cause: &Value) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "r",
+            "message": "its words", "details": {"causes": [cause]},
+        })
+    }
+
+    #[tokio::test]
+    async fn answers_are_told_apart_by_what_happens_next() {
+        let none = json!({});
+        let fields = json!({"reason": "FieldManagerConflict", "field": ".spec.model"});
+        let uid = json!({"reason": "FieldValueInvalid", "field": "metadata.uid"});
+        let spec = json!({"reason": "FieldValueInvalid", "field": "spec.tier"});
+        for (code, cause, expected) in [
+            (409, &fields, "ChildRejected"),
+            (422, &spec, "ChildRejected"),
+            (403, &none, "ChildRejected"),
+            (409, &none, "stale"),
+            (422, &uid, "stale"),
+            (404, &none, "ApplyFailed"),
+            (429, &none, "ApplyFailed"),
+            (500, &none, "ApplyFailed"),
+        ] {
+            let (words, _) = answered(code, refusal(code, cause), Leadership::always()).await;
+            assert!(words[0].starts_with(expected), "{code} {cause}: {words:?}");
+            assert!(expected == "stale" || words[0].contains("its words"), "{words:?}");
+            let pruned = !words.last().is_some_and(|word| word.starts_with("prune"));
+            assert_eq!(pruned, matches!(code, 404 | 409), "{code}: {words:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_delete_names_the_very_object() {
+        let (_, calls) = answered(404, refusal(404, &json!({})), Leadership::always()).await;
+        let delete: Value = serde_json::from_str(calls[2].strip_prefix("DELETE ").unwrap()).unwrap();
+        assert_eq!(delete["preconditions"], json!({"uid": "u"}));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_lead_calls_nobody() {
+        let (_announcer, follows) = Leadership::undecided();
+        let (words, calls) = answered(200, json!({}), follows).await;
+        assert_eq!(calls, [""; 0]);
+        assert_eq!(words[..2], ["stale", "stale"]);
+        assert!(words[2].contains("does not lead"), "{words:?}");
+    }
 }

@@ -6,6 +6,7 @@
 use crate::api::condition::{ConditionType, find};
 use crate::api::{Reason, Team, Workspace, names};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Bench {
     pub teams: Api<Team>,
     pub workspaces: Api<Workspace>,
+    events: Api<Event>,
 }
 
 impl Bench {
@@ -30,6 +32,7 @@ impl Bench {
         Self {
             teams: Api::namespaced(client.clone(), &namespace),
             workspaces: Api::namespaced(client.clone(), &namespace),
+            events: Api::namespaced(client.clone(), &namespace),
         }
     }
 
@@ -86,7 +89,7 @@ pub async fn eventually<T, E: std::fmt::Debug>(what: &str, ask: impl AsyncFn() -
         match ask().await {
             Ok(answer) => return answer,
             Err(seen) => {
-                assert!(Instant::now() < deadline, "waited in vain for {what}; last seen: {seen:#?}")
+                assert!(Instant::now() < deadline, "waited in vain for {what}; last seen: {seen:#?}");
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -174,7 +177,7 @@ pub async fn touches_only_what_changed(client: &Client) {
     let versions = |all: &BTreeMap<String, Workspace>| {
         all.values().map(|ws| ws.resource_version().unwrap()).collect::<Vec<_>>()
     };
-    if !client_has_operator(&first) {
+    if !reconciled(&first) {
         assert_eq!(versions(&first), versions(&bench.all().await), "a new order is no change");
     }
     assert_eq!(changed(&first, &bench.all().await), [""; 0]);
@@ -198,7 +201,7 @@ pub async fn touches_only_what_changed(client: &Client) {
 }
 
 /// Whether something besides the Team's reconcile writes these Workspaces.
-fn client_has_operator(all: &BTreeMap<String, Workspace>) -> bool {
+fn reconciled(all: &BTreeMap<String, Workspace>) -> bool {
     all.values().any(|ws| ws.status.as_ref().is_some_and(|status| status.observed_generation >= 0))
 }
 
@@ -345,4 +348,34 @@ pub async fn keeps_its_hands_off(client: &Client) {
     assert_eq!(changed(&before, &bench.all().await), [""; 0]);
     bench.expanded(&bench.apply("studio", spec).await).await;
     assert_eq!(bench.workspace("studio-director").await.spec.role.as_deref(), Some("directs more"));
+}
+
+/// One event for the expansion, and one for each coming and going after it.
+pub async fn tells_few_events(client: &Client) {
+    let bench = Bench::new(client, "events").await;
+    let told = async |wanted: &[(&str, &str)]| {
+        eventually("events", async || {
+            let about = bench.events.list(&ListParams::default()).await.unwrap().into_iter();
+            let of_team =
+                about.filter(|e| e.regarding.as_ref().is_some_and(|r| r.kind.as_deref() == Some("Team")));
+            let mut told: Vec<_> = of_team.map(|e| (e.reason.unwrap(), e.note.unwrap())).collect();
+            told.sort();
+            let same =
+                told.iter().map(|(reason, note)| (reason.as_str(), note.as_str())).eq(wanted.iter().copied());
+            same.then_some(()).ok_or(told)
+        })
+        .await;
+    };
+    bench.expanded(&bench.apply("studio", studio()).await).await;
+    told(&[("Expanded", "4 Workspaces match the spec")]).await;
+    let mut spec = studio();
+    spec["members"].as_array_mut().unwrap().push(json!({"name": "late"}));
+    bench.expanded(&bench.apply("studio", spec).await).await;
+    bench.expanded(&bench.apply("studio", studio()).await).await;
+    told(&[
+        ("Expanded", "4 Workspaces match the spec"),
+        ("MemberAdded", "added: late"),
+        ("MemberRemoved", "removed: late"),
+    ])
+    .await;
 }

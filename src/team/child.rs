@@ -23,8 +23,8 @@ pub struct Body {
 ///
 /// The existing Workspace's uid goes with it; without one the apply can only create. So neither a Workspace
 /// that was made by somebody else in the meantime is taken over, nor one that was just deleted made again.
-/// Labels and annotations of the Team itself are not passed on: a GitOps tool would take the child for one
-/// of its own and prune it.
+/// Labels and annotations of the Team itself are not passed on: a tool that keeps the
+/// Team as Git has it would take the child for one of its own and prune it.
 pub fn body(team: &Team, child: &Child, existing_uid: Option<&str>) -> Body {
     let mut json = json!({
         "apiVersion": Workspace::api_version(&()),

@@ -58,14 +58,12 @@ impl Memory {
         self.lock().insert(uid, notes);
     }
 
-    /// Drops the notes of Teams that are no more.
-    pub fn keep_only(&self, lives: impl Fn(&str) -> bool) {
-        self.lock().retain(|uid, _| lives(uid));
-    }
-
-    /// How many Teams it has notes of.
-    pub fn len(&self) -> usize {
-        self.lock().len()
+    /// Drops the notes of Teams that are no more, when there are many more notes than Teams.
+    pub fn tidy(&self, teams: usize, lives: impl Fn(&str) -> bool) {
+        let mut notes = self.lock();
+        if notes.len() > 2 * teams + 16 {
+            notes.retain(|uid, _| lives(uid));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Notes>> {
@@ -113,4 +111,75 @@ impl Notes {
 /// Resource versions of what etcd stores are numbers that grow.
 fn version(workspace: &Workspace) -> u64 {
     workspace.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use crate::team::child::body;
+    use crate::team::fixtures::{made, team, wanted};
+
+    fn workspace(version: &str) -> Workspace {
+        let team = team(&["a"]);
+        let mut ws = made(&body(&team, &wanted(&team)[0], None));
+        ws.metadata.resource_version = Some(version.into());
+        ws
+    }
+
+    fn versions(notes: &mut Notes, store: &[&str], now: Instant) -> Vec<String> {
+        let store = store.iter().map(|version| Arc::new(workspace(version))).collect();
+        notes.newest(store, now).iter().map(|ws| ws.metadata.resource_version.clone().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_reply_counts_until_the_store_has_caught_up() {
+        let (mut notes, now) = (Notes::default(), Instant::now());
+        notes.replied(workspace("100"), now);
+        assert_eq!(versions(&mut notes, &[], now), ["100"], "the store has not seen it yet");
+        assert_eq!(versions(&mut notes, &["99"], now), ["100"], "numbers, not texts");
+        assert_eq!(versions(&mut notes, &["101"], now), ["101"]);
+        assert_eq!(versions(&mut notes, &[], now), [""; 0], "seen once, then gone: the store is right");
+    }
+
+    #[test]
+    fn a_reply_that_the_store_never_shows_is_given_up() {
+        let (mut notes, now) = (Notes::default(), Instant::now());
+        notes.replied(workspace("100"), now);
+        assert_eq!(versions(&mut notes, &[], now + REPLY_COUNTS), [""; 0]);
+    }
+
+    #[test]
+    fn a_refusal_stands_for_the_very_same_apply_and_not_for_ever() {
+        let (mut notes, now, valid) = (Notes::default(), Instant::now(), Duration::from_secs(60));
+        let team = team(&["a"]);
+        let apply = |hash: &str, existing: Option<(&str, i64)>| {
+            let mut body = body(&team, &wanted(&team)[0], None);
+            body.hash = hash.into();
+            let existing = existing.map(|(uid, generation)| (uid.into(), generation));
+            Apply { member: "a".into(), name: "studio-a".into(), body, existing }
+        };
+        let refused = apply("h", Some(("u", 1)));
+        let trouble = Trouble { member: "a".into(), reason: Reason::ChildRejected, message: "no".into() };
+        notes.refuse(&refused, trouble.clone(), now);
+        assert_eq!(notes.refusal(&refused, now, valid), Some(trouble));
+        assert_eq!(notes.refusal(&refused, now + valid, valid), None);
+        for other in [apply("i", Some(("u", 1))), apply("h", Some(("u", 2))), apply("h", Some(("v", 1)))] {
+            assert_eq!(notes.refusal(&other, now, valid), None);
+        }
+        notes.replied(workspace("1"), now);
+        assert_eq!(notes.refusal(&refused, now, valid), None);
+    }
+
+    #[test]
+    fn notes_of_teams_that_are_gone_do_not_pile_up() {
+        let memory = Memory::default();
+        for uid in 0..40 {
+            memory.put(uid.to_string(), Notes::default());
+        }
+        memory.tidy(12, |_| false);
+        assert_eq!(memory.lock().len(), 40, "not worth the work yet");
+        memory.tidy(1, |uid| uid == "7");
+        assert_eq!(memory.lock().keys().collect::<Vec<_>>(), ["7"]);
+    }
 }

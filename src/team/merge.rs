@@ -85,11 +85,11 @@ fn template(defaults: &MemberTemplate, member: &MemberTemplate) -> MemberTemplat
         restarted_at,
     } = member;
     MemberTemplate {
-        runtime: over(&defaults.runtime, runtime),
-        tier: over(&defaults.tier, tier),
-        model: over(&defaults.model, model),
-        display_name: over(&defaults.display_name, display_name),
-        role: over(&defaults.role, role),
+        runtime: over(defaults.runtime.as_ref(), runtime.as_ref()),
+        tier: over(defaults.tier.as_ref(), tier.as_ref()),
+        model: over(defaults.model.as_ref(), model.as_ref()),
+        display_name: over(defaults.display_name.as_ref(), display_name.as_ref()),
+        role: over(defaults.role.as_ref(), role.as_ref()),
         prompts: merge_prompts(defaults.prompts.as_ref(), prompts.as_ref()),
         files: by_key(&defaults.files, files, |file| &file.path),
         files_from: appended(&defaults.files_from, files_from),
@@ -97,15 +97,15 @@ fn template(defaults: &MemberTemplate, member: &MemberTemplate) -> MemberTemplat
         env: by_key(&defaults.env, env, |var| &var.name),
         env_from: appended(&defaults.env_from, env_from),
         required_env: appended(&defaults.required_env, required_env),
-        max_concurrent_tasks: over(&defaults.max_concurrent_tasks, max_concurrent_tasks),
-        storage: over(&defaults.storage, storage),
-        suspend: over(&defaults.suspend, suspend),
-        restarted_at: over(&defaults.restarted_at, restarted_at),
+        max_concurrent_tasks: over(defaults.max_concurrent_tasks.as_ref(), max_concurrent_tasks.as_ref()),
+        storage: over(defaults.storage.as_ref(), storage.as_ref()),
+        suspend: over(defaults.suspend.as_ref(), suspend.as_ref()),
+        restarted_at: over(defaults.restarted_at.as_ref(), restarted_at.as_ref()),
     }
 }
 
-fn over<T: Clone>(default: &Option<T>, member: &Option<T>) -> Option<T> {
-    member.as_ref().or(default.as_ref()).cloned()
+fn over<T: Clone>(default: Option<&T>, member: Option<&T>) -> Option<T> {
+    member.or(default).cloned()
 }
 
 fn appended<T: Clone>(defaults: &[T], member: &[T]) -> Vec<T> {
@@ -135,6 +135,10 @@ fn merge_prompts(defaults: Option<&Prompts>, member: Option<&Prompts>) -> Option
         system_from: system.system_from.clone(),
         initial: initial.initial.clone(),
         initial_from: initial.initial_from.clone(),
-        idle: over(&defaults.idle, &member.idle),
+        idle: over(defaults.idle.as_ref(), member.idle.as_ref()),
     })
 }
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

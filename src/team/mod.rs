@@ -8,6 +8,8 @@ pub mod apply;
 mod checks;
 pub mod child;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod live_tests;
 pub mod memory;
 pub mod merge;
@@ -191,9 +193,7 @@ async fn pass(from_store: Arc<Team>, ctx: &Context) -> Result<Action, Error> {
     let mut notes = ctx.memory.take(&uid);
     let result = look(&team, &api, ctx, &mut notes).await;
     ctx.memory.put(uid.clone(), notes);
-    if ctx.memory.len() > 2 * ctx.teams.store().len() + 16 {
-        ctx.memory.keep_only(|uid| ctx.teams.by_uid(uid).is_some());
-    }
+    ctx.memory.tidy(ctx.teams.store().len(), |uid| ctx.teams.by_uid(uid).is_some());
     result
 }
 
@@ -207,11 +207,9 @@ async fn look(team: &Team, api: &Api<Team>, ctx: &Context, notes: &mut Notes) ->
     let looked = looked(team);
     let now = Instant::now();
     // Members report one by one; one look a second sees them all.
-    if let Some((before, at)) = notes.last_pass
-        && before == looked
-        && now.duration_since(at) < ctx.settings.status_every
-    {
-        return Ok(Action::requeue(ctx.settings.status_every - now.duration_since(at)));
+    let last = notes.last_pass.filter(|(before, _)| *before == looked).map(|(_, at)| at);
+    if let Some(wait) = left(ctx.settings.status_every, last) {
+        return Ok(Action::requeue(wait));
     }
     notes.last_pass = Some((looked, now));
     if looked.deleting {
@@ -366,7 +364,8 @@ async fn act(team: &Team, ctx: &Context, notes: &mut Notes, plan: &mut Plan) -> 
         if !failed.iter().any(|trouble| trouble.member == *name) {
             info!(team = team.name_any(), uid = team.uid(), workspace = name, "deleted a removed member");
             plan.leaving.push(name.clone());
-            done.deleted.push(name.clone());
+            let own_prefix = names::child(&team.name_any(), "");
+            done.deleted.push(name.strip_prefix(&own_prefix).unwrap_or(name).to_owned());
         }
     }
     done.retry += failed.len();
@@ -390,6 +389,11 @@ impl Done {
     }
 }
 
+/// What is left of a period that began then; none when it is over.
+fn left(period: Duration, began: Option<Instant>) -> Option<Duration> {
+    period.checked_sub(began?.elapsed()).filter(|left| !left.is_zero())
+}
+
 fn was_expanded(team: &Team) -> bool {
     team.status.as_ref().is_some_and(|status| is_true(&status.conditions, ConditionType::Expanded))
 }
@@ -410,9 +414,7 @@ async fn tell(
     }
     let every =
         if same(before, &status, WORDS) { ctx.settings.words_every } else { ctx.settings.status_every };
-    if let Some(wait) = notes.last_write.and_then(|at| every.checked_sub(at.elapsed()))
-        && !wait.is_zero()
-    {
+    if let Some(wait) = left(every, notes.last_write) {
         return Ok(wait);
     }
     may_act(ctx)?;

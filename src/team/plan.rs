@@ -175,3 +175,7 @@ fn depths(wanted: &[Child]) -> BTreeMap<&str, usize> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -160,3 +160,7 @@ fn some_of(texts: &[&str]) -> String {
         more => format!("{named}; and {more} more"),
     }
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;
