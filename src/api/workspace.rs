@@ -1,6 +1,6 @@
 //! `Workspace`: one agent and the machine that it needs.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -448,7 +448,7 @@ pub struct Launch {
     pub failures: i32,
     /// When the run ended whose failure was counted last, by the backend's clock: none is counted twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_failed_at: Option<Time>,
+    pub last_failed_at: Option<MicroTime>,
     /// No box is started before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
@@ -508,9 +508,9 @@ pub struct Instance {
     /// The image it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// When it was last started.
+    /// When it was last started, by the backend's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
+    pub started_at: Option<MicroTime>,
 }
 
 /// The agent, as it registered.

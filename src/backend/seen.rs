@@ -15,7 +15,7 @@ pub struct BoxSeen {
     pub spec_hash: Option<String>,
     /// What it is doing.
     pub state: BoxState,
-    /// When it was last started.
+    /// When it was last started, by the backend's clock, to the microsecond: as much as a status keeps.
     pub started_at: Option<Timestamp>,
     /// Where the controller reaches its agent, `host:port`; known while it runs.
     pub address: Option<String>,
@@ -23,6 +23,11 @@ pub struct BoxSeen {
     pub addresses: Vec<String>,
     /// The image that it was made from.
     pub image: String,
+}
+
+/// A time to the microsecond: as much as a status keeps, so that what is stored compares equal to what is seen.
+pub(super) fn to_microsecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// What a box is doing.

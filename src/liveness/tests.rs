@@ -197,7 +197,8 @@ fn what_is_recorded_is_read_of_this_start_and_attempt_alone() {
             "agent": {"connectedAt": "2026-01-01T00:00:00Z", "attempt": agent_attempt},
         }))
         .unwrap();
-        status.instance.as_mut().unwrap().started_at = Some(Time(at(7)));
+        status.instance.as_mut().unwrap().started_at =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(at(7)));
         status.conditions = vec![Condition {
             type_: "AgentConnected".into(),
             status: type_status.into(),

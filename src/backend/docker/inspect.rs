@@ -2,6 +2,7 @@
 
 use super::body::{CONFIGS, ImageUser, port};
 use crate::api::names;
+use crate::backend::seen::to_microsecond;
 use crate::backend::{BoxSeen, BoxState};
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status};
 use k8s_openapi::jiff::Timestamp;
@@ -57,7 +58,9 @@ fn doing(state: &ContainerState) -> BoxState {
 
 /// A time of the engine's; year 1 is its way to say never.
 fn time(text: Option<&str>) -> Option<Timestamp> {
-    text.and_then(|text| text.parse::<Timestamp>().ok()).filter(|time| time.as_second() > 0)
+    text.and_then(|text| text.parse().ok())
+        .filter(|time: &Timestamp| time.as_second() > 0)
+        .map(to_microsecond)
 }
 
 fn joined(host: &str, port: &str) -> String {

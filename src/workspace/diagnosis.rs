@@ -1,0 +1,146 @@
+//! What is wrong, put together from what was observed: the failing step, the evidence, and what to do. Pure.
+
+use super::seen::Seen;
+use crate::api::workspace::{Diagnosis, DiagnosisStep, WorkspaceStatus};
+use crate::api::{ConditionType, Conditions, Reason, condition};
+use crate::backend::BoxSeen;
+use crate::liveness::AgentView;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// The steps on the way to Ready, in order.
+const STEPS: [ConditionType; 5] = [
+    ConditionType::Accepted,
+    ConditionType::BackendReady,
+    ConditionType::InstanceLaunched,
+    ConditionType::Bootstrapped,
+    ConditionType::AgentConnected,
+];
+/// How much of the box's output stands in the condition's paragraph, in bytes; all of it is in `logTail`.
+const TAIL_IN_PARAGRAPH: usize = 512;
+/// How much of a step's detail is kept, in bytes.
+const DETAIL_MAX_BYTES: usize = 512;
+
+/// Whether a cause is just the way things go, and needs no diagnosis.
+fn is_on_the_way(cause: Reason) -> bool {
+    matches!(
+        cause,
+        Reason::Launching
+            | Reason::PullingImage
+            | Reason::WaitingForSlot
+            | Reason::Booting
+            | Reason::Suspended
+            | Reason::Deleting
+    )
+}
+
+/// Whether the box's own output is evidence for a cause.
+pub fn wants_log(diagnosis: &Diagnosis) -> bool {
+    matches!(
+        Reason::parse(&diagnosis.cause),
+        Some(
+            Reason::ContainerExited
+                | Reason::OOMKilled
+                | Reason::CrashLoop
+                | Reason::BootTimeout
+                | Reason::BootFailed
+                | Reason::NeverRegistered
+                | Reason::RegistrationRejected
+                | Reason::HeartbeatLost
+                | Reason::AgentWedged
+        )
+    )
+}
+
+/// The diagnosis for a cause; `None` where there is nothing to explain. What was found before stays as long as
+/// the finding is the same.
+pub fn diagnose(
+    stage: ConditionType,
+    cause: Reason,
+    summary: &str,
+    steps: Vec<DiagnosisStep>,
+    before: &WorkspaceStatus,
+    seen: &Seen,
+    now: Timestamp,
+) -> Option<Diagnosis> {
+    if is_on_the_way(cause) {
+        return None;
+    }
+    let known = before.diagnosis.as_ref().filter(|d| d.cause == cause.as_str() && d.summary == summary);
+    Some(Diagnosis {
+        cause: cause.as_str().into(),
+        stage: stage.as_str().into(),
+        summary: summary.into(),
+        hint: cause.fix().into(),
+        steps,
+        log_tail: seen.log_tail.clone().or_else(|| known.and_then(|k| k.log_tail.clone())),
+        observed_at: known.map_or(Time(now), |k| k.observed_at.clone()),
+    })
+}
+
+/// The steps up to the first that failed, and what the box said of its boot.
+pub fn steps(
+    conditions: &Conditions<'_>,
+    before: &WorkspaceStatus,
+    mine: Option<&BoxSeen>,
+    agent: &AgentView,
+) -> Vec<DiagnosisStep> {
+    let mut steps = Vec::new();
+    for type_ in STEPS {
+        let Some(condition) = conditions.get(type_) else { continue };
+        let ok = condition.status == "True";
+        steps.push(DiagnosisStep {
+            name: type_.as_str().into(),
+            ok,
+            detail: condition::truncate(condition.message.clone(), DETAIL_MAX_BYTES),
+            duration_seconds: duration(type_, before, mine, agent).filter(|_| ok),
+        });
+        if type_ == ConditionType::Bootstrapped {
+            steps.extend(agent.stages.iter().map(|stage| DiagnosisStep {
+                name: format!("stage {}", stage.stage),
+                ok: stage.ok,
+                detail: condition::truncate(stage.detail.clone().unwrap_or_default(), DETAIL_MAX_BYTES),
+                duration_seconds: None,
+            }));
+        }
+        if !ok {
+            break;
+        }
+    }
+    steps
+}
+
+fn duration(
+    type_: ConditionType,
+    before: &WorkspaceStatus,
+    mine: Option<&BoxSeen>,
+    agent: &AgentView,
+) -> Option<i64> {
+    let started = mine?.started_at?;
+    let (from, to) = match type_ {
+        ConditionType::InstanceLaunched => (before.launch.as_ref()?.started_at.0, started),
+        ConditionType::Bootstrapped => (started, agent.first_call?),
+        _ => return None,
+    };
+    Some(to.duration_since(from).as_secs()).filter(|s| *s >= 0)
+}
+
+/// The diagnosis as one paragraph, for `kubectl describe`.
+pub fn paragraph(diagnosis: &Diagnosis, instance_id: Option<&str>) -> String {
+    let mut text = format!("{} Failing step: {}.", sentence(&diagnosis.summary), diagnosis.stage);
+    if let Some(id) = instance_id.filter(|id| !diagnosis.summary.contains(*id)) {
+        text.push_str(&format!(" Instance: {id}."));
+    }
+    if let Some(tail) = diagnosis.log_tail.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
+        let from = tail.floor_char_boundary(tail.len().saturating_sub(TAIL_IN_PARAGRAPH));
+        text.push_str(&format!(" The box's last output: {:?}.", &tail[from..]));
+    }
+    if !diagnosis.hint.is_empty() {
+        text.push_str(&format!(" Hint: {}", diagnosis.hint));
+    }
+    text
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?', '…']) { text.to_owned() } else { format!("{text}.") }
+}

@@ -1,0 +1,535 @@
+//! The decision: from a Workspace and one look at the world to at most one step. Pure and total.
+//!
+//! Assume that the process dies right after any step: the next pass decides from what it then sees.
+
+use super::boot::{Boot, boot};
+use super::seen::{Seen, Slot};
+use crate::api::names;
+use crate::api::workspace::{Attempt, Launch, Outcome, PlacementRecord, Workspace, WorkspaceStatus};
+use crate::api::{ConditionType, Reason, condition};
+use crate::backend::{BoxSeen, BoxState, Class, ErrorKind, ImageState};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use std::time::Duration;
+
+/// How many boots in a row may time out before a person is asked.
+pub const BOOT_ATTEMPTS: i32 = 3;
+/// How many ended attempts the status remembers.
+const ATTEMPTS_KEPT: usize = 5;
+/// How soon to look again while a backend is busy.
+const SOON: Duration = Duration::from_millis(500);
+/// How soon to look again for an object that is missing.
+const POLL_REFERENCE: Duration = Duration::from_secs(2);
+
+/// What to do now, and when to look again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// At most one effect.
+    pub step: Step,
+    /// When to look again, if nothing wakes the Workspace before.
+    pub next: Next,
+}
+
+/// One effect on the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// There is nothing to do, or nothing that may be done now.
+    Nothing,
+    /// Put our finalizer on, before there can be anything to clean up.
+    AddFinalizer,
+    /// Store the intent, or a counted failure, in the status. The write is the effect.
+    Record(Record),
+    /// Start to pull the image.
+    Pull,
+    /// Make, fill and start the box of the recorded attempt.
+    Create,
+    /// Start this box.
+    Start(BoxSeen),
+    /// Stop this box; its volumes stay.
+    Stop(BoxSeen),
+    /// Remove this box.
+    Destroy(BoxSeen),
+    /// Remove what is left besides boxes.
+    Clear,
+    /// Let the object go.
+    ReleaseFinalizer(Release),
+}
+
+impl Step {
+    /// Its name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::AddFinalizer => "add finalizer",
+            Self::Record(_) => "record",
+            Self::Pull => "pull",
+            Self::Create => "create",
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Destroy(_) => "destroy",
+            Self::Clear => "clear",
+            Self::ReleaseFinalizer(_) => "release finalizer",
+        }
+    }
+}
+
+/// Why the finalizer may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// No launch was ever recorded.
+    NeverLaunched,
+    /// A complete list of the recorded world shows nothing of this Workspace.
+    Gone,
+    /// A person declared the box gone for good.
+    Forgotten,
+}
+
+/// What to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The launch as it is to be stored.
+    pub launch: Launch,
+    /// The world that it goes to.
+    pub placement: PlacementRecord,
+    /// The attempt that ends with it.
+    pub closed: Option<Attempt>,
+    /// The value of `restartedAt` that it carries out.
+    pub restarted_at: Option<String>,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At once: the world has changed by our own hand.
+    Now,
+    /// After so long.
+    After(Duration),
+    /// At the next slow resync; everything that matters wakes the Workspace before.
+    Resync,
+}
+
+/// Decides what to do.
+pub fn plan(ws: &Workspace, seen: &Seen, now: Timestamp) -> Plan {
+    Planner { ws, seen, now, status: &ws.status.clone().unwrap_or_default() }.plan()
+}
+
+/// The boxes of a Workspace, told apart by the record.
+pub struct Boxes<'a> {
+    /// The box of the recorded attempt and id.
+    pub mine: Option<&'a BoxSeen>,
+    /// Every other one: to be removed before anything is made.
+    pub others: Vec<&'a BoxSeen>,
+}
+
+/// Tells the recorded box from all others.
+pub fn sort<'a>(status: &WorkspaceStatus, boxes: &'a [BoxSeen]) -> Boxes<'a> {
+    let attempt = status.launch.as_ref().map(|l| l.attempt);
+    let recorded = status.instance_id.as_deref();
+    let is_mine =
+        |b: &BoxSeen| attempt.is_some() && b.attempt == attempt && recorded.is_none_or(|id| id == b.id);
+    let mine = boxes.iter().find(|b| is_mine(b));
+    let others = boxes.iter().filter(|b| mine.is_none_or(|m| m.id != b.id)).collect();
+    Boxes { mine, others }
+}
+
+/// Whether a person declared the recorded box gone for good.
+pub fn is_forgotten(ws: &Workspace) -> bool {
+    let Some(word) = ws.annotations().get(names::FORGET_INSTANCE) else { return false };
+    let Some(status) = &ws.status else { return false };
+    match (&status.instance_id, &status.launch) {
+        (Some(id), _) => word == id,
+        (None, Some(launch)) => *word == format!("attempt-{}", launch.attempt),
+        (None, None) => false,
+    }
+}
+
+/// Whether the operator was told to keep its hands off.
+pub fn is_paused(ws: &Workspace) -> bool {
+    ws.annotations().get(names::PAUSED).is_some_and(|v| v == "true")
+}
+
+/// Whether `spec.restartedAt` asks for something that was not carried out yet.
+pub fn restart_wanted(ws: &Workspace, status: &WorkspaceStatus) -> bool {
+    ws.spec.restarted_at.is_some() && ws.spec.restarted_at != status.restarted_at
+}
+
+/// Whether the box was made from other platform settings than the current ones.
+pub fn is_outdated(status: &WorkspaceStatus, seen: &Seen) -> bool {
+    let (Some(launch), Ok(desired)) = (&status.launch, &seen.desired) else { return false };
+    desired.request_as_recorded.as_ref().is_some_and(|r| *r != launch.request)
+}
+
+struct Planner<'a> {
+    ws: &'a Workspace,
+    seen: &'a Seen,
+    now: Timestamp,
+    status: &'a WorkspaceStatus,
+}
+
+impl Planner<'_> {
+    fn plan(&self) -> Plan {
+        if is_paused(self.ws) {
+            return wait(Next::Resync);
+        }
+        if self.ws.metadata.deletion_timestamp.is_some() {
+            return self.deleting();
+        }
+        if self.seen.place.is_err() {
+            return wait(self.poll());
+        }
+        let Some(launch) = &self.status.launch else { return self.first_launch() };
+        if is_forgotten(self.ws) {
+            return self.relaunch(launch, Outcome::Gone, Reason::InstanceGone, 0, None);
+        }
+        let Ok(boxes) = &self.seen.boxes else { return wait(self.retry()) };
+        let boxes = sort(self.status, boxes);
+        if let Some(other) = boxes.others.first() {
+            return self.destroy(other);
+        }
+        match boxes.mine {
+            Some(mine) => self.with_box(launch, mine),
+            None => self.without_box(launch),
+        }
+    }
+
+    fn deleting(&self) -> Plan {
+        if !self.ws.finalizers().iter().any(|f| f == names::FINALIZER) {
+            return wait(Next::Resync);
+        }
+        if is_forgotten(self.ws) {
+            return now(Step::ReleaseFinalizer(Release::Forgotten));
+        }
+        if self.status.launch.is_none() {
+            return now(Step::ReleaseFinalizer(Release::NeverLaunched));
+        }
+        let (Ok(_), Ok(boxes)) = (&self.seen.place, &self.seen.boxes) else { return wait(self.retry()) };
+        if let Some(any) = boxes.first() {
+            return self.destroy(any);
+        }
+        match &self.seen.leftovers {
+            Err(_) => wait(self.retry()),
+            Ok(true) if self.must_wait() => wait(self.retry()),
+            Ok(true) => now(Step::Clear),
+            Ok(false) => now(Step::ReleaseFinalizer(Release::Gone)),
+        }
+    }
+
+    fn first_launch(&self) -> Plan {
+        let (Ok(desired), Ok(place)) = (&self.seen.desired, &self.seen.place) else {
+            return wait(self.poll());
+        };
+        if self.ws.spec.suspend {
+            return wait(Next::Resync);
+        }
+        if !self.ws.finalizers().iter().any(|f| f == names::FINALIZER) {
+            return now(Step::AddFinalizer);
+        }
+        if let Slot::Taken(_) = self.seen.slot {
+            return wait(Next::After(SOON));
+        }
+        let Some(request) = &desired.next_request else { return wait(self.poll()) };
+        now(Step::Record(Record {
+            launch: Launch {
+                attempt: 1,
+                outcome: Outcome::Pending,
+                spec_hash: desired.hash.hash.clone(),
+                key_id: desired.hash.key_id.clone(),
+                request: request.clone(),
+                started_at: Time(self.now),
+                failures: 0,
+                last_failed_at: None,
+                not_before: None,
+            },
+            placement: place.clone(),
+            closed: None,
+            restarted_at: self.ws.spec.restarted_at.clone(),
+        }))
+    }
+
+    /// No box of the recorded attempt is there.
+    fn without_box(&self, launch: &Launch) -> Plan {
+        if self.ws.spec.suspend {
+            return wait(Next::Resync);
+        }
+        let changed = self.spec_changed(launch) || is_outdated(self.status, self.seen);
+        match launch.outcome {
+            // On Docker a complete list without the box proves that a pending create made none.
+            Outcome::Pending if changed => self.relaunch(
+                launch,
+                Outcome::Refused,
+                Reason::Launching,
+                launch.failures,
+                launch.not_before.clone(),
+            ),
+            Outcome::Pending => self.create(launch),
+            Outcome::Launched if changed => {
+                self.relaunch(launch, Outcome::Gone, Reason::InstanceGone, 0, None)
+            }
+            Outcome::Launched | Outcome::Refused | Outcome::Gone => {
+                let failures = self.failures(launch);
+                self.relaunch(
+                    launch,
+                    Outcome::Gone,
+                    Reason::InstanceGone,
+                    failures,
+                    Some(self.after(failures)),
+                )
+            }
+        }
+    }
+
+    fn create(&self, launch: &Launch) -> Plan {
+        if self.seen.desired.is_err() {
+            return wait(self.poll());
+        }
+        if let Some(pause) = self.until(launch.not_before.as_ref()) {
+            return wait(Next::After(pause));
+        }
+        if let Slot::Taken(_) = self.seen.slot {
+            return wait(Next::After(SOON));
+        }
+        match &self.seen.image {
+            Some(Err(_)) => wait(self.retry()),
+            Some(Ok(ImageState::Pulling(_))) => wait(Next::After(Duration::from_secs(5))),
+            Some(Ok(ImageState::Missing)) => now(Step::Pull),
+            Some(Ok(ImageState::Failed(..))) if self.must_wait() => wait(self.retry()),
+            Some(Ok(ImageState::Failed(..))) => now(Step::Pull),
+            Some(Ok(ImageState::Present)) => now(Step::Create),
+            None if self.must_wait() => wait(self.retry()),
+            None => now(Step::Create),
+        }
+    }
+
+    /// The box of the recorded attempt is there.
+    fn with_box(&self, launch: &Launch, mine: &BoxSeen) -> Plan {
+        if self.must_wait() {
+            return wait(self.retry());
+        }
+        if self.ws.spec.suspend {
+            return match mine.state {
+                BoxState::Running => now(Step::Stop(mine.clone())),
+                _ => wait(Next::Resync),
+            };
+        }
+        if self.spec_changed(launch) {
+            return self.relaunch(launch, Outcome::Gone, Reason::InstanceGone, 0, None);
+        }
+        let outdated = is_outdated(self.status, self.seen);
+        if outdated && (restart_wanted(self.ws, self.status) || self.was_suspended() || self.seen.may_roll) {
+            return self.relaunch(launch, Outcome::Gone, Reason::PlatformChanged, 0, None);
+        }
+        match &mine.state {
+            BoxState::Created if self.seen.desired.is_ok() => now(Step::Start(mine.clone())),
+            BoxState::Created => wait(self.poll()),
+            BoxState::Running if restart_wanted(self.ws, self.status) => now(Step::Stop(mine.clone())),
+            BoxState::Running => self.running(launch, mine),
+            BoxState::Exited { .. } => self.exited(launch, mine),
+            BoxState::Removing => wait(Next::After(SOON)),
+            BoxState::Other(word) if word == "dead" => self.destroy(mine),
+            BoxState::Other(_) => wait(Next::After(Duration::from_secs(5))),
+        }
+    }
+
+    fn running(&self, launch: &Launch, mine: &BoxSeen) -> Plan {
+        match boot(self.status, self.seen, mine, self.now) {
+            Boot::Connected => wait(self.poll()),
+            Boot::Booting { left } | Boot::Called { left } => wait(Next::After(left)),
+            Boot::NeverRegistered => wait(self.poll()),
+            Boot::TimedOut { .. } if self.boots_failed(launch) + 1 < BOOT_ATTEMPTS => {
+                let failures = launch.failures + 1;
+                self.relaunch(
+                    launch,
+                    Outcome::Gone,
+                    Reason::BootTimeout,
+                    failures,
+                    Some(self.after(failures)),
+                )
+            }
+            Boot::TimedOut { since } => {
+                let kept_until =
+                    since.saturating_add(self.seen.periods.keep_failed_boot).unwrap_or(Timestamp::MAX);
+                match self.until(Some(&Time(kept_until))) {
+                    Some(pause) => wait(Next::After(pause)),
+                    None => now(Step::Stop(mine.clone())),
+                }
+            }
+        }
+    }
+
+    fn exited(&self, launch: &Launch, mine: &BoxSeen) -> Plan {
+        let resumes = self.was_suspended();
+        if resumes || restart_wanted(self.ws, self.status) {
+            return now(Step::Start(mine.clone()));
+        }
+        if self.boots_failed(launch) + 1 >= BOOT_ATTEMPTS && self.reason_now() == Some(Reason::BootTimeout) {
+            return wait(Next::Resync);
+        }
+        let ended = Some(MicroTime(ended_at(mine)));
+        if launch.last_failed_at != ended {
+            let failures = self.failures(launch);
+            let mut counted = launch.clone();
+            counted.last_failed_at = ended;
+            counted.failures = failures;
+            counted.not_before = Some(self.after(failures));
+            counted.outcome = Outcome::Launched;
+            let Some(placement) = self.status.placement.clone() else { return wait(Next::Resync) };
+            let restarted_at = self.status.restarted_at.clone();
+            return now(Step::Record(Record { launch: counted, placement, closed: None, restarted_at }));
+        }
+        match self.until(launch.not_before.as_ref()) {
+            Some(pause) => wait(Next::After(pause)),
+            None => now(Step::Start(mine.clone())),
+        }
+    }
+
+    /// A new attempt in place of the recorded one. The old box, if any, becomes one of the others and is
+    /// removed before the new one is made.
+    fn relaunch(
+        &self,
+        launch: &Launch,
+        ended: Outcome,
+        why: Reason,
+        failures: i32,
+        not_before: Option<Time>,
+    ) -> Plan {
+        let (Ok(desired), Ok(place)) = (&self.seen.desired, &self.seen.place) else {
+            return wait(self.poll());
+        };
+        let Some(request) = &desired.next_request else { return wait(self.poll()) };
+        let closed = Attempt {
+            attempt: launch.attempt,
+            outcome: ended,
+            reason: Some(why.as_str().to_owned()),
+            instance_id: self.status.instance_id.clone(),
+            at: Time(self.now),
+        };
+        now(Step::Record(Record {
+            launch: Launch {
+                attempt: launch.attempt.saturating_add(1),
+                outcome: Outcome::Pending,
+                spec_hash: desired.hash.hash.clone(),
+                key_id: desired.hash.key_id.clone(),
+                request: request.clone(),
+                started_at: Time(self.now),
+                failures,
+                last_failed_at: None,
+                not_before,
+            },
+            placement: place.clone(),
+            closed: Some(closed),
+            restarted_at: self.ws.spec.restarted_at.clone(),
+        }))
+    }
+
+    fn destroy(&self, other: &BoxSeen) -> Plan {
+        if self.must_wait() || other.state == BoxState::Removing {
+            return wait(self.retry());
+        }
+        now(Step::Destroy(other.clone()))
+    }
+
+    fn spec_changed(&self, launch: &Launch) -> bool {
+        let Ok(desired) = &self.seen.desired else { return false };
+        desired.hash_as_recorded.as_ref().is_some_and(|hash| *hash != launch.spec_hash)
+    }
+
+    /// The failures in a row with this one counted: one only if the box was healthy for long before.
+    fn failures(&self, launch: &Launch) -> i32 {
+        let healthy_since = condition::find(&self.status.conditions, ConditionType::Ready)
+            .filter(|c| c.status == "True")
+            .map(|c| c.last_transition_time.0);
+        match healthy_since {
+            Some(since) if self.now.duration_since(since).unsigned_abs() >= self.seen.periods.healthy => 1,
+            _ => launch.failures.saturating_add(1),
+        }
+    }
+
+    /// How many boots in a row timed out before the recorded attempt.
+    fn boots_failed(&self, launch: &Launch) -> i32 {
+        let timeouts = self.status.attempts.iter().rev().take_while(|a| {
+            a.attempt < launch.attempt && a.reason.as_deref() == Some(Reason::BootTimeout.as_str())
+        });
+        i32::try_from(timeouts.count()).unwrap_or(i32::MAX)
+    }
+
+    fn reason_now(&self) -> Option<Reason> {
+        condition::find(&self.status.conditions, ConditionType::Ready).and_then(|c| Reason::parse(&c.reason))
+    }
+
+    fn was_suspended(&self) -> bool {
+        condition::is_true(&self.status.conditions, ConditionType::Suspended)
+    }
+
+    fn after(&self, failures: i32) -> Time {
+        let pause = self.seen.periods.pauses.after(failures, self.seen.jitter);
+        Time(self.now.saturating_add(pause).unwrap_or(Timestamp::MAX))
+    }
+
+    /// How long it is until a time; `None` when it is over.
+    fn until(&self, time: Option<&Time>) -> Option<Duration> {
+        time.and_then(|t| Duration::try_from(t.0.duration_since(self.now)).ok()).filter(|d| !d.is_zero())
+    }
+
+    fn must_wait(&self) -> bool {
+        self.seen
+            .failure
+            .as_ref()
+            .is_some_and(|f| f.not_before > self.now && f.error.kind != ErrorKind::ImageNotFound)
+            || self.image_must_wait()
+    }
+
+    /// A pull that failed is tried again after its pause.
+    fn image_must_wait(&self) -> bool {
+        let failed = matches!(self.seen.image, Some(Ok(ImageState::Failed(..))));
+        failed && self.seen.failure.as_ref().is_some_and(|f| f.not_before > self.now)
+    }
+
+    /// When to look again after an effect failed.
+    fn retry(&self) -> Next {
+        match &self.seen.failure {
+            Some(failure) if failure.error.class() == Class::Waiting => Next::After(SOON),
+            Some(failure) => {
+                let pause = self.until(Some(&Time(failure.not_before))).unwrap_or(SOON);
+                Next::After(pause)
+            }
+            None => Next::After(Duration::from_secs(2)),
+        }
+    }
+
+    /// When to look again while something is missing that another object brings, or nothing is wrong.
+    fn poll(&self) -> Next {
+        match &self.seen.desired {
+            Err(problem)
+                if matches!(problem.reason, Reason::ReferenceNotFound | Reason::ReferenceUnreadable) =>
+            {
+                Next::After(POLL_REFERENCE)
+            }
+            _ => Next::Resync,
+        }
+    }
+}
+
+/// When a run ended, by the backend's clock.
+fn ended_at(mine: &BoxSeen) -> Timestamp {
+    match &mine.state {
+        BoxState::Exited { finished_at: Some(at), .. } => *at,
+        _ => mine.started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+    }
+}
+
+/// The last attempts with one more, as many as the status remembers.
+pub fn remember(mut attempts: Vec<Attempt>, closed: Option<Attempt>) -> Vec<Attempt> {
+    attempts.extend(closed);
+    let surplus = attempts.len().saturating_sub(ATTEMPTS_KEPT);
+    attempts.drain(..surplus);
+    attempts
+}
+
+fn wait(next: Next) -> Plan {
+    Plan { step: Step::Nothing, next }
+}
+
+fn now(step: Step) -> Plan {
+    Plan { step, next: Next::Now }
+}

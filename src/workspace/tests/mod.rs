@@ -1,0 +1,8 @@
+//! The reconcile against a scripted backend and an API server in memory: convergence through crashes and errors.
+
+mod api_server;
+mod convergence;
+mod driver;
+mod invariants;
+mod planning;
+mod saying;

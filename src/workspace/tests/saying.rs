@@ -1,0 +1,98 @@
+//! What a status says, word for word where a person acts on it.
+
+use super::driver::Driver;
+use crate::api::ConditionType;
+use crate::api::condition::{find, is_true};
+use crate::backend::scripted::Fault;
+use serde_json::json;
+
+fn ready(driver: &Driver) -> (String, String) {
+    let status = driver.status();
+    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    (ready.reason.clone(), ready.message.clone())
+}
+
+#[tokio::test]
+async fn a_suspended_workspace_is_neither_reconciling_nor_stalled() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    driver.set_spec("suspend", json!(true));
+    driver.settle().await;
+    let conditions = driver.status().conditions;
+    assert_eq!(ready(&driver).0, "Suspended");
+    assert!(is_true(&conditions, ConditionType::Suspended));
+    assert!(find(&conditions, ConditionType::Reconciling).is_none());
+    assert!(find(&conditions, ConditionType::Stalled).is_none());
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_had_is_named() {
+    let mut driver = Driver::new();
+    driver.world.forget_image("demo:1");
+    for _ in 0..8 {
+        driver.pass().await;
+    }
+    let (reason, message) = ready(&driver);
+    assert_eq!(reason, "ImageNotFound");
+    assert!(message.contains("demo:1"), "{message}");
+    assert!(is_true(&driver.status().conditions, ConditionType::Stalled));
+}
+
+#[tokio::test]
+async fn a_missing_backend_is_awaited_for_two_minutes_then_a_person_is_asked() {
+    let mut driver = Driver::new();
+    driver.config = None;
+    driver.pass().await;
+    assert!(is_true(&driver.status().conditions, ConditionType::Reconciling));
+    driver.now = driver.now.saturating_add(std::time::Duration::from_secs(121)).unwrap();
+    driver.pass().await;
+    assert!(is_true(&driver.status().conditions, ConditionType::Stalled));
+}
+
+#[tokio::test]
+async fn a_failing_backend_is_said_in_its_own_words() {
+    let mut driver = Driver::new();
+    driver.world.fault_after(0, Fault::Error);
+    for _ in 0..3 {
+        driver.pass().await;
+    }
+    let (reason, message) = ready(&driver);
+    assert_eq!(reason, "LaunchFailed");
+    assert!(message.contains("scripted failure of volumes"), "{message}");
+}
+
+#[tokio::test]
+async fn an_engine_that_goes_away_is_not_called_the_loss_of_a_box() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    let id = driver.status().instance_id.unwrap();
+    driver.world.set_down(true);
+    driver.pass().await;
+    let status = driver.status();
+    assert_eq!(ready(&driver).0, "DockerUnreachable");
+    let launched = find(&status.conditions, ConditionType::InstanceLaunched).unwrap();
+    assert_eq!(launched.status, "Unknown");
+    assert!(
+        launched.message.contains(&id) && launched.message.contains("last seen running"),
+        "{}",
+        launched.message
+    );
+    driver.world.set_down(false);
+    driver.settle().await;
+    driver.assert_one_box_runs();
+    assert_eq!(driver.status().launch.unwrap().attempt, 1);
+}
+
+#[tokio::test]
+async fn the_output_of_a_box_that_exited_stands_in_its_diagnosis() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    driver.world.end_all(3);
+    driver.pass().await;
+    let diagnosis = driver.status().diagnosis.unwrap();
+    assert_eq!(diagnosis.cause, "ContainerExited");
+    assert!(diagnosis.summary.contains("code 3"), "{}", diagnosis.summary);
+    assert_eq!(diagnosis.log_tail.as_deref(), Some("scripted output"));
+    let said = find(&driver.status().conditions, ConditionType::Diagnosed).cloned().unwrap();
+    assert!(said.message.contains("scripted output") && said.message.contains("Hint:"), "{}", said.message);
+}
