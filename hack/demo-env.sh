@@ -40,7 +40,7 @@ start_controller() {
     fi
     say "starting the controller: log in $DEMO/controller.log"
     start "$pidfile" "$DEMO/controller.log" "$(controller)" controller \
-        --kubeconfig "$KUBECONFIG" --context "$CONTEXT" --backend-config cluster \
+        --kubeconfig "$KUBECONFIG" --context "$CONTEXT" --backend-config cluster --operator-namespace "$OPERATOR_NAMESPACE" \
         --registry-bind "$REGISTRY_ADDRESS:$REGISTRY_PORT" --metrics-bind "127.0.0.1:$METRICS_PORT"
     serves() { curl -fsS --noproxy '*' --max-time 5 "http://127.0.0.1:$METRICS_PORT/readyz"; }
     settled() { serves || ! running "$pidfile"; }

@@ -98,7 +98,7 @@ spec:
   docker:
     hosts: [{name: local, address: "$DOCKER_HOST"}]
     network: {pool: ${pool:-10.201.0.0/16}}
-  runtimes: [{name: echo, image: "atelier-agent:dev", bootTimeoutSeconds: 60}]
+  runtimes: [{name: demo, image: "atelier-agent:dev", bootTimeoutSeconds: 60}]
   registry: {advertiseURL: "http://host.docker.internal:$REGISTRY_PORT"}
 YAML
 start_controller
