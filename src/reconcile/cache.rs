@@ -130,7 +130,10 @@ where
                             let listed = matches!(event, Event::InitDone);
                             self.apply(&event);
                             if listed {
-                                waiting.drain(..).for_each(|done| drop(done.send(())));
+                                for done in waiting.drain(..) {
+                                    // An error says that nobody waits any more.
+                                    let _ = done.send(());
+                                }
                             }
                         }
                         Some(Err(error)) => warn!(kind = %K::kind(&()), %error, "the watch failed; it is tried again"),

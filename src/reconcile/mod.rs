@@ -14,4 +14,6 @@ pub use cache::{Cache, Change};
 pub use events::{EventReason, Events};
 pub use freshness::{Fresh, Gone};
 pub use leadership::{Leadership, Standing};
-pub use status::{FinalizerChange, WriteError, replace_status, same, set_finalizer};
+pub use status::{
+    FinalizerChange, WriteError, outcome as write_outcome, replace_status, same, set_finalizer,
+};

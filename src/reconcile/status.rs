@@ -1,6 +1,7 @@
 //! Writes that cannot erase what they have not seen: each carries the uid and the resourceVersion that the
 //! plan was made from, and has a deadline of its own.
 
+use crate::metrics::Outcome;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::object::HasStatus;
 use kube::core::{Request, Resource};
@@ -35,6 +36,15 @@ impl WriteError {
     /// Whether the store must not be trusted for this object until it was read live.
     pub fn casts_doubt(&self) -> bool {
         matches!(self, Self::Conflict | Self::Unknown(_))
+    }
+}
+
+/// How a write ended, for metrics.
+pub fn outcome<T>(written: &Result<T, WriteError>) -> Outcome {
+    match written {
+        Ok(_) => Outcome::Ok,
+        Err(WriteError::Conflict) => Outcome::Conflict,
+        Err(_) => Outcome::Error,
     }
 }
 
