@@ -1,6 +1,7 @@
 //! The command line: the TLS provider, the arguments, and dispatch; nothing else.
 
 use atelier::api::crds;
+use atelier::controller::{self, args::ControllerArgs};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator: keep every Workspace on a machine of its own, and answer the agents.
+    Controller(Box<ControllerArgs>),
     /// Print the custom resource definitions.
     Crds {
         /// Write one file a kind into this folder instead.
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     // Only a second provider could be in the way, and then kube would say so.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match Cli::parse().command {
+        Command::Controller(args) => run_controller(*args),
         Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
     };
     match done {
@@ -36,4 +40,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_controller(args: ControllerArgs) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no threads can be started: {error}"))?;
+    let result = runtime.block_on(controller::run(args)).map_err(|error| error.to_string());
+    // What was not done in time must not keep the process.
+    runtime.shutdown_background();
+    result
 }

@@ -1,1 +1,311 @@
-//! What runs in `atelier controller`: wiring, leader election, HTTP.
+//! What runs in `atelier controller`: every replica keeps the caches and answers agents, the leader works.
+
+pub mod args;
+mod cluster;
+mod drive;
+mod http;
+mod leader;
+mod logs;
+mod wakes;
+mod work;
+
+use crate::api::{BackendConfig, Team, Workspace};
+use crate::backend::{Backends, Maker};
+use crate::keys::Keys;
+use crate::liveness::Liveness;
+use crate::metrics::Metrics;
+use crate::platform::{Current, TokenKeys};
+use crate::reconcile::{Cache, Events, Leadership};
+use args::{ClusterArgs, ControllerArgs, ServeArgs};
+use cluster::Cluster;
+use http::Ready;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use leader::Candidate;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+/// How long the work in hand may take to end after a signal, and then the lease and the last events to go out.
+const STOP_WORK: Duration = Duration::from_secs(7);
+const SAY_GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why the process ends other than on a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The flags contradict each other.
+    #[error("{0}")]
+    Flags(String),
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Logs(#[from] logs::LogError),
+    /// The cluster cannot be worked with.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterError),
+    /// An address cannot be served.
+    #[error("{flag} {address} cannot be served: {source}")]
+    Bind {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The system does not let signals be heard.
+    #[error("signals cannot be heard: {0}")]
+    Signals(#[source] std::io::Error),
+    /// Another process took the lead.
+    #[error("another process took over the lease; this one ends, to begin anew as a follower")]
+    LeaseLost,
+}
+
+/// What every replica shares.
+struct Replica {
+    cluster: Cluster,
+    workspaces: Cache<Workspace>,
+    teams: Cache<Team>,
+    configs: Cache<BackendConfig>,
+    backends: Backends,
+    current: Current,
+    keys: Keys,
+    token_keys: TokenKeys,
+    liveness: Liveness,
+    leadership: Leadership,
+    events: Events,
+    metrics: Metrics,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot begin, or when another process took the lead.
+pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
+    logs::init(&args.logs)?;
+    check(&args)?;
+    let stop = on_signal()?;
+    let metrics_listener = bind("--metrics-bind", args.serve.metrics_bind).await?;
+    let cluster = cluster::connect(&args.cluster).await?;
+    let identity = identity();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        identity,
+        cluster = cluster.id,
+        operator_namespace = cluster.operator_namespace,
+        "starting"
+    );
+
+    let metrics = Metrics::default();
+    let ready = Ready::default();
+    let served = CancellationToken::new();
+    let server = http::serve(metrics_listener, metrics.clone(), ready.clone(), served.clone());
+    tokio::spawn(server);
+
+    let release = CancellationToken::new();
+    let (leadership, election) = if args.election.leader_election {
+        let (announcer, leadership) = Leadership::undecided();
+        let candidate = candidate(&args, &cluster, &identity);
+        (leadership, Some(tokio::spawn(candidate.run(announcer, release.clone()))))
+    } else {
+        (Leadership::always(), None)
+    };
+    let (liveness, heard) = Liveness::new(DEFAULT_TTL, args.pace.agent_write_period);
+    let replica = replica(&args, cluster, metrics, leadership, liveness, &identity);
+
+    let result = tokio::select! {
+        result = serve_and_work(&args, &replica, &ready, heard, &stop) => result,
+        () = replica.leadership.lost() => Err(RunError::LeaseLost),
+    };
+    if let Err(error) = &result {
+        error!(%error, "ending");
+    }
+    // In this order: whoever takes the lease must find nothing of ours under way.
+    release.cancel();
+    let goodbye = async {
+        if let Some(election) = election {
+            // It only ends early by a panic, and then there is nothing to release.
+            let _ = election.await;
+        }
+        replica.events.flush().await;
+    };
+    let _ = tokio::time::timeout(SAY_GOODBYE, goodbye).await;
+    served.cancel();
+    info!("stopped");
+    result
+}
+
+/// How long an agent may be silent until the BackendConfig says so.
+const DEFAULT_TTL: Duration = Duration::from_secs(180);
+
+async fn serve_and_work(
+    args: &ControllerArgs,
+    replica: &Replica,
+    ready: &Ready,
+    heard: tokio::sync::mpsc::UnboundedReceiver<String>,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let synced = async {
+        replica.configs.synced().await;
+        replica.teams.synced().await;
+        replica.workspaces.synced().await;
+        ready.set();
+        info!("the caches are synced");
+    };
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = synced => {}
+    }
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = replica.token_keys.keep_reading(args.pace.keys_period) => {}
+        leads = replica.leadership.leads() => if !leads {
+            return Err(RunError::LeaseLost);
+        }
+    }
+    tokio::select! {
+        () = replica.token_keys.keep_reading(args.pace.keys_period) => {}
+        () = work::work(args, replica, heard, stop) => {}
+    }
+    Ok(())
+}
+
+fn check(args: &ControllerArgs) -> Result<(), RunError> {
+    let election = &args.election;
+    if election.lease_renew_deadline >= election.lease_duration {
+        return Err(RunError::Flags(
+            "--lease-renew-deadline must be shorter than --lease-duration: a leader must stop before another starts"
+                .into(),
+        ));
+    }
+    if election.lease_renew_period >= election.lease_renew_deadline {
+        return Err(RunError::Flags(
+            "--lease-renew-period must be shorter than --lease-renew-deadline, or every renewal comes too late".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn replica(
+    args: &ControllerArgs,
+    cluster: Cluster,
+    metrics: Metrics,
+    leadership: Leadership,
+    liveness: Liveness,
+    identity: &str,
+) -> Replica {
+    let client = cluster.client.clone();
+    let maker = Maker { cluster: cluster.id.clone(), controller: args.cluster.controller_name.clone() };
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.operator_namespace);
+    let keys = Keys::default();
+    Replica {
+        workspaces: Cache::start(scoped(&client, &args.cluster)),
+        teams: Cache::start(scoped(&client, &args.cluster)),
+        configs: Cache::start(Api::all(client.clone())),
+        backends: Backends::new(&args.cluster.backend_config, maker, metrics.clone()),
+        current: Current::default(),
+        token_keys: TokenKeys::new(secrets, keys.clone()),
+        keys,
+        liveness,
+        leadership,
+        events: Events::new(client, identity),
+        metrics,
+        cluster,
+    }
+}
+
+/// The objects that this installation looks after.
+fn scoped<K>(client: &Client, args: &ClusterArgs) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match &args.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn candidate(args: &ControllerArgs, cluster: &Cluster, identity: &str) -> Candidate {
+    Candidate {
+        api: Api::namespaced(cluster.client.clone(), &cluster.operator_namespace),
+        name: args.cluster.controller_name.clone(),
+        identity: identity.to_owned(),
+        registry_url: registry_url(&args.serve),
+        timing: args.election.clone(),
+    }
+}
+
+/// Where the other replicas reach this one's registry.
+fn registry_url(serve: &ServeArgs) -> String {
+    if let Some(url) = &serve.registry_url {
+        return url.clone();
+    }
+    let scheme = if serve.registry_tls_cert.is_some() { "https" } else { "http" };
+    let bind = serve.registry_bind;
+    let host = if bind.ip().is_unspecified() { host_name() } else { bind.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("{scheme}://{host}:{}", bind.port())
+}
+
+/// A name for this process that no other has: that of the host, and something random.
+fn identity() -> String {
+    format!("{}_{:08x}", host_name(), rand::random::<u32>())
+}
+
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| kernel.trim().to_owned());
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| RunError::Bind { flag, address, source })
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn on_signal() -> Result<CancellationToken, RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: finishing what is in hand"),
+            _ = interrupt.recv() => info!("SIGINT: finishing what is in hand"),
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(bind: &str, url: Option<&str>) -> ServeArgs {
+        ServeArgs {
+            registry_bind: bind.parse().unwrap(),
+            registry_url: url.map(str::to_owned),
+            registry_tls_cert: None,
+            registry_tls_key: None,
+            metrics_bind: bind.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_others_are_told_where_this_registry_is() {
+        assert_eq!(registry_url(&serve("0.0.0.0:1", Some("https://pod.svc"))), "https://pod.svc");
+        assert_eq!(registry_url(&serve("10.0.0.1:8090", None)), "http://10.0.0.1:8090");
+        assert_eq!(registry_url(&serve("[::1]:8090", None)), "http://[::1]:8090");
+        assert_eq!(registry_url(&serve("0.0.0.0:8090", None)), format!("http://{}:8090", host_name()));
+    }
+
+    #[test]
+    fn no_two_processes_are_one() {
+        assert_ne!(identity(), identity());
+    }
+}

@@ -1,0 +1,118 @@
+//! What the leader does until it is told to stop.
+
+use super::args::ControllerArgs;
+use super::{Replica, STOP_WORK, drive, wakes};
+use crate::platform::{self, Platform};
+use crate::reconcile::Pauses;
+use crate::team;
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Works until it is told to stop, and a little longer to finish what is in hand. `heard` are the uids of
+/// Workspaces of which the registry heard something.
+pub async fn work(
+    args: &ControllerArgs,
+    replica: &Replica,
+    heard: mpsc::UnboundedReceiver<String>,
+    stop: &CancellationToken,
+) {
+    // What another leader wrote before it lost the lease must be seen before anything is done.
+    replica.configs.refresh().await;
+    replica.teams.refresh().await;
+    replica.workspaces.refresh().await;
+    replica.token_keys.read().await;
+    replica.liveness.lead(Some(Timestamp::now()));
+    replica.metrics.leading(true);
+
+    let mut platform = Platform::new(platform_context(args, replica));
+    platform.prime().await;
+    info!("working");
+
+    let work = async {
+        tokio::join!(platform.run(stop.clone()), teams(args, replica, stop));
+    };
+    let hints = replica.backends.watch(args.pace.list_period);
+    let ticks = replica.liveness.run(replica.metrics.clone(), std::future::pending());
+    let ttl = follow_ttl(replica);
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_WORK).await;
+    };
+    tokio::select! {
+        () = work => info!("what was in hand is done"),
+        () = overdue => warn!("what was in hand is not done in time; it is taken up again by whoever leads next"),
+        () = hints => {}
+        () = ticks => {}
+        () = ttl => {}
+    }
+    replica.metrics.leading(false);
+}
+
+fn platform_context(args: &ControllerArgs, replica: &Replica) -> platform::Context {
+    let secrets: Api<Secret> =
+        Api::namespaced(replica.cluster.client.clone(), &replica.cluster.operator_namespace);
+    platform::Context {
+        name: args.cluster.backend_config.clone(),
+        api: Api::all(replica.cluster.client.clone()),
+        configs: replica.configs.clone(),
+        workspaces: replica.workspaces.clone(),
+        secrets,
+        backends: replica.backends.clone(),
+        current: replica.current.clone(),
+        token_keys: replica.token_keys.clone(),
+        too_many_silent: replica.liveness.too_many_silent(),
+        leadership: replica.leadership.clone(),
+        metrics: replica.metrics.clone(),
+        preflight_period: args.pace.preflight_period,
+        pauses: Pauses { first: args.pace.backoff_min, longest: args.pace.preflight_retry_max },
+        stalled_after: args.pace.stalled_after,
+    }
+}
+
+async fn teams(args: &ControllerArgs, replica: &Replica, stop: &CancellationToken) {
+    let settings = team::Settings { resync: args.pace.resync, ..team::Settings::default() };
+    let context = team::Context::new(
+        replica.cluster.client.clone(),
+        replica.teams.clone(),
+        replica.workspaces.clone(),
+        replica.leadership.clone(),
+        replica.events.clone(),
+        replica.metrics.clone(),
+        settings,
+    );
+    let wakes = wakes::of_teams(&replica.teams, &replica.workspaces);
+    let store = replica.teams.store().clone();
+    let concurrency = args.pace.concurrency;
+    drive::drive(
+        store,
+        wakes,
+        concurrency,
+        stop.clone(),
+        team::reconcile,
+        team::error_policy,
+        Arc::new(context),
+    )
+    .await;
+}
+
+/// An agent is called lost by the TTL of the config in effect.
+async fn follow_ttl(replica: &Replica) {
+    let mut changes = std::pin::pin!(stream::once(async {}).chain(replica.current.changes()));
+    while changes.next().await.is_some() {
+        if let Some(config) = replica.current.get() {
+            let seconds = u64::try_from(config.heartbeat.ttl_seconds).unwrap_or(0);
+            replica.liveness.set_ttl(Duration::from_secs(seconds));
+        }
+    }
+}
+
+fn stream_of(receiver: mpsc::UnboundedReceiver<String>) -> impl Stream<Item = String> + Send + 'static {
+    stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|uid| (uid, receiver)) })
+}
