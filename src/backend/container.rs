@@ -77,6 +77,11 @@ pub struct ContainerPlan {
 }
 
 impl ContainerPlan {
+    /// The image that a frozen request names; empty if it is no request.
+    pub fn image_of(request: &str) -> String {
+        serde_json::from_str(request).map(|plan: Self| plan.image).unwrap_or_default()
+    }
+
     /// The plan for an order.
     pub fn new(order: &BoxOrder<'_>) -> Self {
         let (memory_mib, cpu_milli) = match order.tier {

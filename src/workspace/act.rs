@@ -2,11 +2,11 @@
 
 use super::Context;
 use super::observe::{Look, network_of};
-use super::plan::{Release, Step};
 use super::resolve::TOKEN_FILE;
+use super::step::{Release, Step};
 use crate::api::names;
 use crate::api::workspace::{Launch, Workspace};
-use crate::backend::{BackendError, BoxFile, BoxSeen, ContainerPlan, Contents, ErrorKind};
+use crate::backend::{BackendError, BoxFile, BoxSeen, Contents, ErrorKind};
 use crate::keys::Purpose;
 use crate::metrics::{Effect, Outcome};
 use crate::reconcile::{FinalizerChange, WriteError, set_finalizer};
@@ -116,9 +116,4 @@ async fn finalizer(ws: &Workspace, ctx: &Context, change: FinalizerChange) -> Re
     let result = set_finalizer(&api, ws, names::FINALIZER, change).await;
     ctx.metrics.effect(effect, super::report::outcome(&result));
     Ok(Done::Written(ctx.fresh.remember(result?)))
-}
-
-/// The image that a frozen request names.
-pub fn image_of(request: &str) -> String {
-    serde_json::from_str::<ContainerPlan>(request).map(|plan| plan.image).unwrap_or_default()
 }

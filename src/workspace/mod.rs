@@ -17,11 +17,13 @@ pub mod failures;
 pub mod judge;
 pub mod observe;
 pub mod plan;
+pub mod recorded;
 pub mod references;
 pub mod report;
 pub mod resolve;
 pub mod seen;
 pub mod slots;
+pub mod step;
 #[cfg(test)]
 mod tests;
 
@@ -36,10 +38,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, ResourceExt};
-use plan::{Next, Step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use step::{Next, Step};
 
 /// So many passes may follow one another before others get their turn.
 const PASSES: usize = 8;

@@ -3,7 +3,7 @@
 use super::Context;
 use super::desired::{Desired, KeyedHash, Problem};
 use super::judge::{Granted, census, judge};
-use super::plan::{is_forgotten, is_outdated, sort};
+use super::recorded::{is_forgotten, is_outdated, sort};
 use super::references::References;
 use super::resolve::{Identity, contents, hashed_text, versioned};
 use super::seen::{Seen, Slot, Unplaced};

@@ -3,9 +3,11 @@
 //! Assume that the process dies right after any step: the next pass decides from what it then sees.
 
 use super::boot::{Boot, boot};
+use super::recorded::{ended_at, is_forgotten, is_outdated, is_paused, restart_wanted, sort};
 use super::seen::{Seen, Slot};
+use super::step::{Next, Plan, Record, Release, Step};
 use crate::api::names;
-use crate::api::workspace::{Attempt, Launch, Outcome, PlacementRecord, Workspace, WorkspaceStatus};
+use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
 use crate::api::{ConditionType, Reason, condition};
 use crate::backend::{BoxSeen, BoxState, Class, ErrorKind, ImageState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -15,149 +17,14 @@ use std::time::Duration;
 
 /// How many boots in a row may time out before a person is asked.
 pub const BOOT_ATTEMPTS: i32 = 3;
-/// How many ended attempts the status remembers.
-const ATTEMPTS_KEPT: usize = 5;
 /// How soon to look again while a backend is busy.
 const SOON: Duration = Duration::from_millis(500);
 /// How soon to look again for an object that is missing.
 const POLL_REFERENCE: Duration = Duration::from_secs(2);
 
-/// What to do now, and when to look again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// At most one effect.
-    pub step: Step,
-    /// When to look again, if nothing wakes the Workspace before.
-    pub next: Next,
-}
-
-/// One effect on the world.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// There is nothing to do, or nothing that may be done now.
-    Nothing,
-    /// Put our finalizer on, before there can be anything to clean up.
-    AddFinalizer,
-    /// Store the intent, or a counted failure, in the status. The write is the effect.
-    Record(Record),
-    /// Start to pull the image.
-    Pull,
-    /// Make, fill and start the box of the recorded attempt.
-    Create,
-    /// Start this box.
-    Start(BoxSeen),
-    /// Stop this box; its volumes stay.
-    Stop(BoxSeen),
-    /// Remove this box.
-    Destroy(BoxSeen),
-    /// Remove what is left besides boxes.
-    Clear,
-    /// Let the object go.
-    ReleaseFinalizer(Release),
-}
-
-impl Step {
-    /// Its name, for logs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::AddFinalizer => "add finalizer",
-            Self::Record(_) => "record",
-            Self::Pull => "pull",
-            Self::Create => "create",
-            Self::Start(_) => "start",
-            Self::Stop(_) => "stop",
-            Self::Destroy(_) => "destroy",
-            Self::Clear => "clear",
-            Self::ReleaseFinalizer(_) => "release finalizer",
-        }
-    }
-}
-
-/// Why the finalizer may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// No launch was ever recorded.
-    NeverLaunched,
-    /// A complete list of the recorded world shows nothing of this Workspace.
-    Gone,
-    /// A person declared the box gone for good.
-    Forgotten,
-}
-
-/// What to store.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// The launch as it is to be stored.
-    pub launch: Launch,
-    /// The world that it goes to.
-    pub placement: PlacementRecord,
-    /// The attempt that ends with it.
-    pub closed: Option<Attempt>,
-    /// The value of `restartedAt` that it carries out.
-    pub restarted_at: Option<String>,
-}
-
-/// When to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// At once: the world has changed by our own hand.
-    Now,
-    /// After so long.
-    After(Duration),
-    /// At the next slow resync; everything that matters wakes the Workspace before.
-    Resync,
-}
-
 /// Decides what to do.
 pub fn plan(ws: &Workspace, seen: &Seen, now: Timestamp) -> Plan {
     Planner { ws, seen, now, status: &ws.status.clone().unwrap_or_default() }.plan()
-}
-
-/// The boxes of a Workspace, told apart by the record.
-pub struct Boxes<'a> {
-    /// The box of the recorded attempt and id.
-    pub mine: Option<&'a BoxSeen>,
-    /// Every other one: to be removed before anything is made.
-    pub others: Vec<&'a BoxSeen>,
-}
-
-/// Tells the recorded box from all others.
-pub fn sort<'a>(status: &WorkspaceStatus, boxes: &'a [BoxSeen]) -> Boxes<'a> {
-    let attempt = status.launch.as_ref().map(|l| l.attempt);
-    let recorded = status.instance_id.as_deref();
-    let is_mine =
-        |b: &BoxSeen| attempt.is_some() && b.attempt == attempt && recorded.is_none_or(|id| id == b.id);
-    let mine = boxes.iter().find(|b| is_mine(b));
-    let others = boxes.iter().filter(|b| mine.is_none_or(|m| m.id != b.id)).collect();
-    Boxes { mine, others }
-}
-
-/// Whether a person declared the recorded box gone for good.
-pub fn is_forgotten(ws: &Workspace) -> bool {
-    let Some(word) = ws.annotations().get(names::FORGET_INSTANCE) else { return false };
-    let Some(status) = &ws.status else { return false };
-    match (&status.instance_id, &status.launch) {
-        (Some(id), _) => word == id,
-        (None, Some(launch)) => *word == format!("attempt-{}", launch.attempt),
-        (None, None) => false,
-    }
-}
-
-/// Whether the operator was told to keep its hands off.
-pub fn is_paused(ws: &Workspace) -> bool {
-    ws.annotations().get(names::PAUSED).is_some_and(|v| v == "true")
-}
-
-/// Whether `spec.restartedAt` asks for something that was not carried out yet.
-pub fn restart_wanted(ws: &Workspace, status: &WorkspaceStatus) -> bool {
-    ws.spec.restarted_at.is_some() && ws.spec.restarted_at != status.restarted_at
-}
-
-/// Whether the box was made from other platform settings than the current ones.
-pub fn is_outdated(status: &WorkspaceStatus, seen: &Seen) -> bool {
-    let (Some(launch), Ok(desired)) = (&status.launch, &seen.desired) else { return false };
-    desired.request_as_recorded.as_ref().is_some_and(|r| *r != launch.request)
 }
 
 struct Planner<'a> {
@@ -508,22 +375,6 @@ impl Planner<'_> {
             _ => Next::Resync,
         }
     }
-}
-
-/// When a run ended, by the backend's clock.
-fn ended_at(mine: &BoxSeen) -> Timestamp {
-    match &mine.state {
-        BoxState::Exited { finished_at: Some(at), .. } => *at,
-        _ => mine.started_at.unwrap_or(Timestamp::UNIX_EPOCH),
-    }
-}
-
-/// The last attempts with one more, as many as the status remembers.
-pub fn remember(mut attempts: Vec<Attempt>, closed: Option<Attempt>) -> Vec<Attempt> {
-    attempts.extend(closed);
-    let surplus = attempts.len().saturating_sub(ATTEMPTS_KEPT);
-    attempts.drain(..surplus);
-    attempts
 }
 
 fn wait(next: Next) -> Plan {

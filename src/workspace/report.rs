@@ -5,8 +5,9 @@ use super::act::Done;
 use super::describe::{Description, describe, recorded};
 use super::diagnosis::wants_log;
 use super::observe::{Look, wanted};
-use super::plan::{Plan, Release, Step, restart_wanted};
+use super::recorded::{is_forgotten, restart_wanted};
 use super::seen::Seen;
+use super::step::{Plan, Release, Step};
 use crate::api::condition::{find, is_true};
 use crate::api::workspace::{Workspace, WorkspaceStatus};
 use crate::api::{ConditionType, Reason};
@@ -222,7 +223,7 @@ fn tell(
         say(reason, format!("attempt {attempt} on {backend}: {id}"));
     }
     if let Step::Record(record) = step
-        && crate::workspace::plan::is_forgotten(ws)
+        && is_forgotten(ws)
         && record.closed.is_some()
     {
         let id = before.instance_id.as_deref().unwrap_or("its box");

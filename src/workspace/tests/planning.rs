@@ -9,8 +9,9 @@ use crate::backend::{BackendError, BoxSeen, BoxState, Contents, ErrorKind, Image
 use crate::liveness::{AgentView, Link};
 use crate::workspace::describe::describe;
 use crate::workspace::desired::{Desired, KeyedHash, Problem};
-use crate::workspace::plan::{Release, Step, plan};
+use crate::workspace::plan::plan;
 use crate::workspace::seen::{Failure, Periods, Seen, Slot, Unplaced};
+use crate::workspace::step::{Release, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use proptest::prelude::*;

@@ -1,0 +1,161 @@
+//! The conditions on the way to Ready, but for the box's own.
+
+use super::{CRASH_LOOP, Describer, Said, second};
+use crate::api::condition;
+use crate::api::{ConditionType, Reason, Status};
+use crate::liveness::Link;
+use crate::workspace::boot::{Boot, boot, is_same_start};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+impl<'a> Describer<'a> {
+    pub(super) fn accepted(&self) -> Said {
+        if !self.seen.configured {
+            let why = "there is no BackendConfig to judge the spec by".to_owned();
+            return (Status::Unknown, Reason::NoBackend, why);
+        }
+        match &self.seen.desired {
+            Ok(_) => {
+                let spec = &self.ws.spec;
+                let what = format!("runtime {}, tier {:?}", spec.runtime, spec.tier);
+                (Status::True, Reason::Accepted, what)
+            }
+            Err(problem) if problem.reason == Reason::ReferenceUnreadable => {
+                (Status::Unknown, problem.reason, problem.message.clone())
+            }
+            Err(problem) => (Status::False, problem.reason, problem.message.clone()),
+        }
+    }
+
+    pub(super) fn backend_ready(&self) -> Said {
+        let place = match &self.seen.place {
+            Err(unplaced) => return (Status::False, unplaced.reason, unplaced.message.clone()),
+            Ok(place) => place,
+        };
+        let failed = self.seen.boxes.as_ref().err().or(self.seen.failure.as_ref().map(|f| &f.error));
+        if let Some(error) = failed.filter(|e| e.is_about_backend()) {
+            return (Status::False, error.reason(), error.detail.clone());
+        }
+        let host = place.docker.as_ref().map_or("", |d| d.host.as_str());
+        (Status::True, Reason::Reachable, format!("{} answers ({host})", place.backend.as_str()))
+    }
+
+    pub(super) fn bootstrapped(&self) -> Said {
+        let Some(mine) = self.running() else { return self.no_running_box() };
+        let id = &mine.id;
+        if let Some(failed) = self.seen.agent.stages.iter().find(|s| !s.ok) {
+            let detail = failed.detail.as_deref().unwrap_or("no detail was given");
+            let message = format!("{id} reported that its boot stage {} failed: {detail}", failed.stage);
+            return (Status::False, Reason::BootFailed, message);
+        }
+        let launch = self.before.launch.as_ref();
+        match boot(self.before, self.seen, mine, self.now) {
+            Boot::Booting { .. } => match launch.filter(|l| l.failures >= CRASH_LOOP) {
+                Some(launch) => {
+                    let message = format!(
+                        "{id} runs again after {} failures in a row; no call came yet",
+                        launch.failures
+                    );
+                    (Status::False, Reason::CrashLoop, message)
+                }
+                None => (Status::False, Reason::Booting, format!("{id} runs; no call came yet")),
+            },
+            Boot::TimedOut { .. } => {
+                let timeout = self.seen.desired.as_ref().map(|d| d.boot_timeout_seconds).unwrap_or_default();
+                let started = mine.started_at.map(second).unwrap_or_default();
+                let message =
+                    format!("{id} runs since {started}, and no authenticated call came within {timeout} s");
+                (Status::False, Reason::BootTimeout, message)
+            }
+            Boot::Called { .. } | Boot::Connected | Boot::NeverRegistered => {
+                (Status::True, Reason::Bootstrapped, "its agent has called".into())
+            }
+        }
+    }
+
+    pub(super) fn agent_connected(&self) -> Said {
+        let type_ = ConditionType::AgentConnected;
+        if self.seen.place.is_ok() && self.seen.boxes.is_ok() && self.running().is_none() {
+            return self.no_running_box();
+        }
+        let kept = condition::find(&self.before.conditions, type_);
+        let connected_before = self.before.agent.is_some();
+        let same_start = self.mine.is_none_or(|mine| is_same_start(self.before, mine));
+        match &self.seen.agent.link {
+            Link::Connected { card: Some(card), .. } => {
+                let message = format!("registered as {:?} at {}", card.name, card.url);
+                (Status::True, Reason::Connected, message)
+            }
+            Link::Connected { card: None, .. } => match kept.filter(|c| c.status == "True" && same_start) {
+                Some(kept) => (Status::True, Reason::Connected, kept.message.clone()),
+                None => {
+                    (Status::True, Reason::Connected, "sends heartbeats; it has not registered a card".into())
+                }
+            },
+            // What an agent says of its trouble wavers with every beat: the first word stands.
+            Link::Wedged { why, .. } => match kept.filter(|c| c.reason == Reason::AgentWedged.as_str()) {
+                Some(kept) => (Status::False, Reason::AgentWedged, kept.message.clone()),
+                None => (Status::False, Reason::AgentWedged, format!("the agent says: {why}")),
+            },
+            Link::Lost { last_heard } => {
+                let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
+                    Some(kept) => kept.message.clone(),
+                    None => format!("silent since {}", second(*last_heard)),
+                };
+                (Status::False, Reason::HeartbeatLost, message)
+            }
+            Link::TooEarly if connected_before && same_start => keep(kept),
+            Link::Silent if connected_before && same_start => {
+                let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
+                    Some(kept) => kept.message.clone(),
+                    None => "no heartbeat was heard for a whole TTL".into(),
+                };
+                (Status::False, Reason::HeartbeatLost, message)
+            }
+            Link::TooEarly | Link::Silent => self.unregistered(),
+        }
+    }
+
+    pub(super) fn unregistered(&self) -> Said {
+        if let Some(why) = &self.seen.agent.rejected {
+            return (
+                Status::False,
+                Reason::RegistrationRejected,
+                format!("its registration was refused: {why}"),
+            );
+        }
+        let Some(mine) = self.running() else {
+            return (Status::Unknown, Reason::Booting, "it has not registered".into());
+        };
+        if boot(self.before, self.seen, mine, self.now) == Boot::NeverRegistered {
+            let stages: Vec<_> = self.seen.agent.stages.iter().map(|s| s.stage.to_string()).collect();
+            let said = match stages.as_slice() {
+                [] => "it made other calls".to_owned(),
+                stages => format!("it posted the boot stages {}", stages.join(", ")),
+            };
+            let message = format!("{} runs and has called, but never registered: {said}", mine.id);
+            return (Status::False, Reason::NeverRegistered, message);
+        }
+        (Status::Unknown, Reason::Booting, "it has not registered yet".into())
+    }
+
+    /// What is said of an agent whose box does not run: the box's own trouble.
+    pub(super) fn no_running_box(&self) -> Said {
+        let (said, reason, message) = self.instance_launched();
+        let is_its_end = matches!(reason, Reason::ContainerExited | Reason::OOMKilled | Reason::CrashLoop);
+        if said == Status::False && is_its_end {
+            return (Status::False, reason, message);
+        }
+        (Status::Unknown, reason, "there is no box that is known to run".into())
+    }
+}
+
+/// What is recorded stands: this process has not listened for long enough to say anything else.
+fn keep(kept: Option<&Condition>) -> Said {
+    let Some(kept) = kept else { return (Status::Unknown, Reason::Booting, "it was not heard yet".into()) };
+    let said = match kept.status.as_str() {
+        "True" => Status::True,
+        "False" => Status::False,
+        _ => Status::Unknown,
+    };
+    (said, Reason::parse(&kept.reason).unwrap_or(Reason::Booting), kept.message.clone())
+}
