@@ -3,13 +3,13 @@
 use super::args::ControllerArgs;
 use super::{Replica, STOP_WORK, drive, wakes};
 use crate::platform::{self, Platform};
-use crate::reconcile::Pauses;
-use crate::team;
+use crate::reconcile::{Backoff, Fresh, Pauses};
+use crate::{team, workspace};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,11 @@ pub async fn work(
     info!("working");
 
     let work = async {
-        tokio::join!(platform.run(stop.clone()), teams(args, replica, stop));
+        tokio::join!(
+            platform.run(stop.clone()),
+            teams(args, replica, stop),
+            workspaces(args, replica, heard, stop),
+        );
     };
     let hints = replica.backends.watch(args.pace.list_period);
     let ticks = replica.liveness.run(replica.metrics.clone(), std::future::pending());
@@ -100,6 +104,55 @@ async fn teams(args: &ControllerArgs, replica: &Replica, stop: &CancellationToke
         Arc::new(context),
     )
     .await;
+}
+
+async fn workspaces(
+    args: &ControllerArgs,
+    replica: &Replica,
+    heard: mpsc::UnboundedReceiver<String>,
+    stop: &CancellationToken,
+) {
+    let uids = stream::select(replica.backends.hints(), stream_of(heard));
+    let wakes = wakes::of_workspaces(&replica.workspaces, &replica.teams, uids, replica.current.changes());
+    let store = replica.workspaces.store().clone();
+    let context = Arc::new(workspace_context(args, replica));
+    let concurrency = args.pace.concurrency;
+    let error_policy = workspace::error_policy;
+    drive::drive(store, wakes, concurrency, stop.clone(), workspace::reconcile, error_policy, context).await;
+}
+
+fn workspace_context(args: &ControllerArgs, replica: &Replica) -> workspace::Context {
+    let pace = &args.pace;
+    let pauses = Pauses { first: pace.backoff_min, longest: pace.backoff_max };
+    let client = &replica.cluster.client;
+    workspace::Context {
+        client: client.clone(),
+        backends: replica.backends.clone(),
+        config: replica.current.watch(),
+        workspaces: replica.workspaces.store().clone(),
+        teams: replica.teams.store().clone(),
+        keys: replica.keys.clone(),
+        liveness: replica.liveness.clone(),
+        metrics: replica.metrics.clone(),
+        events: replica.events.clone(),
+        fresh: Fresh::default(),
+        references: workspace::references::Reader::new(client.clone(), pace.references_period),
+        failures: workspace::failures::Failures::new(Backoff::new(pauses)),
+        slots: workspace::slots::Slots::default(),
+        backoff: Backoff::new(pauses),
+        settings: workspace::Settings {
+            operator_namespace: replica.cluster.operator_namespace.clone(),
+            resync: pace.resync,
+            periods: workspace::seen::Periods {
+                pauses,
+                healthy: pace.healthy_after,
+                awaiting: pace.stalled_after,
+                keep_failed_boot: pace.keep_failed_box,
+            },
+        },
+        leadership: replica.leadership.clone(),
+        progress: Mutex::default(),
+    }
 }
 
 /// An agent is called lost by the TTL of the config in effect.
