@@ -5,4 +5,5 @@ mod convergence;
 mod driver;
 mod invariants;
 mod planning;
+mod resolving;
 mod saying;
