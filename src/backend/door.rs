@@ -9,6 +9,7 @@ use super::{BackendError, ErrorKind};
 use crate::api::Reason;
 use crate::api::workspace::{Backend, DockerWorld, PlacementRecord};
 use crate::metrics::{Metrics, Operation, Outcome};
+use crate::reconcile::Leadership;
 use futures::Stream;
 use futures::future::join_all;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,6 +23,7 @@ pub struct Backends {
     /// All engines in use, for those that watch them.
     engines: watch::Sender<Vec<Engine>>,
     maker: Maker,
+    leadership: Leadership,
     hints: Hints,
     metrics: Metrics,
 }
@@ -134,7 +136,21 @@ impl Backends {
     pub fn new(config_name: &str, maker: Maker, metrics: Metrics) -> Self {
         let standing = Standing::Absent { name: config_name.to_owned() };
         let state = Arc::new(RwLock::new(State { standing, in_use: Vec::new() }));
-        Self { state, engines: watch::Sender::default(), maker, hints: Hints::default(), metrics }
+        Self {
+            state,
+            engines: watch::Sender::default(),
+            maker,
+            leadership: Leadership::always(),
+            hints: Hints::default(),
+            metrics,
+        }
+    }
+
+    /// The same door for a process that may change things only while it leads: a create is several calls, and
+    /// a process that was stopped in between must not go on with the next when it wakes up.
+    #[must_use]
+    pub fn fenced(self, leadership: Leadership) -> Self {
+        Self { leadership, ..self }
     }
 
     /// The scripted world as the selected backend.
@@ -154,8 +170,9 @@ impl Backends {
             let mut engine = |endpoint: EngineEndpoint| {
                 let known =
                     engines.iter().chain(&kept).find(|engine| *engine.endpoint() == endpoint).cloned();
-                let engine =
-                    known.unwrap_or_else(|| Engine::new(endpoint, self.maker.clone(), self.hints.clone()));
+                let engine = known.unwrap_or_else(|| {
+                    Engine::new(endpoint, self.maker.clone(), self.leadership.clone(), self.hints.clone())
+                });
                 if !kept.iter().any(|k: &Engine| k.endpoint() == engine.endpoint()) {
                     kept.push(engine.clone());
                 }

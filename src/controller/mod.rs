@@ -205,7 +205,8 @@ fn replica(
         workspaces: Cache::start(scoped(&client, &args.cluster)),
         teams: Cache::start(scoped(&client, &args.cluster)),
         configs: Cache::start(Api::all(client.clone())),
-        backends: Backends::new(&args.cluster.backend_config, maker, metrics.clone()),
+        backends: Backends::new(&args.cluster.backend_config, maker, metrics.clone())
+            .fenced(leadership.clone()),
         current: Current::default(),
         token_keys: TokenKeys::new(secrets, keys.clone()),
         keys,

@@ -194,6 +194,7 @@ async fn passes(stored: &Arc<Workspace>, ctx: &Context) -> Result<Action, Error>
 
 /// One pass: one look, at most one effect, and what is to be said of it.
 async fn pass(ws: &Workspace, ctx: &Context, now: Timestamp) -> Result<(Next, report::Reported), Error> {
+    let began = Instant::now();
     let look = observe::observe(ws, ctx, now).await;
     let mut plan = plan::plan(ws, &look.seen, now);
     // A process that lost its lease starts no effect; what it reports would be refused or told by another.
@@ -201,6 +202,8 @@ async fn pass(ws: &Workspace, ctx: &Context, now: Timestamp) -> Result<(Next, re
         return Err(Error::NotLeading);
     }
     let done = act::act(&plan.step, ws, &look, ctx).await?;
+    // What is told now is told at the time that it is by now: an effect may take seconds.
+    let now = now.saturating_add(began.elapsed()).unwrap_or(now);
     let failed = matches!(done, act::Done::Failed(_));
     let reported = report::report(ws, &plan, look, done, ctx, now).await?;
     if failed && !reported.moved {

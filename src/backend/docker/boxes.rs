@@ -66,7 +66,7 @@ impl Engine {
         let options =
             CreateContainerOptions { name: Some(plan.name.clone()), ..CreateContainerOptions::default() };
         let made = self.client()?.create_container(Some(options), body(&plan, contents, site));
-        let id = match self.call(&format!("create container {}", plan.name), LAUNCH, made).await {
+        let id = match self.change(&format!("create container {}", plan.name), LAUNCH, made).await {
             Ok(made) => made.id,
             Err(refusal) if refusal.kind() == ErrorKind::NameTaken => {
                 return self.adopt(&plan, contents).await;
@@ -119,7 +119,7 @@ impl Engine {
         let t = i32::try_from(GRACE.as_secs()).ok();
         let options = StopContainerOptions { t, ..StopContainerOptions::default() };
         let stopped = self.client()?.stop_container(id, Some(options));
-        Ok(self.call(&format!("stop container {id}"), GRACE + REMOVE, stopped).await?)
+        Ok(self.change(&format!("stop container {id}"), GRACE + REMOVE, stopped).await?)
     }
 
     /// Stops and removes a box and the files of its attempt.
@@ -140,7 +140,7 @@ impl Engine {
         }
         let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
         let removed = self.client()?.remove_container(id, Some(options));
-        gone_is_fine(self.call(&format!("remove container {id}"), REMOVE, removed).await)?;
+        gone_is_fine(self.change(&format!("remove container {id}"), REMOVE, removed).await)?;
         if let Some(configs) = configs {
             self.remove_volume(&configs).await?;
         }
@@ -179,7 +179,7 @@ impl Engine {
         let options =
             UploadToContainerOptions { path: path.to_owned(), ..UploadToContainerOptions::default() };
         let sent = self.client()?.upload_to_container(id, Some(options), bollard::body_full(bytes.into()));
-        Ok(self.call(&what, LAUNCH, sent).await?)
+        Ok(self.change(&what, LAUNCH, sent).await?)
     }
 
     /// Starts a container and looks at it. A network that was removed under it is made anew.
@@ -196,7 +196,7 @@ impl Engine {
 
     async fn start_container(&self, id: &str) -> Result<(), Refusal> {
         let started = self.client()?.start_container(id, None::<StartContainerOptions>);
-        self.call(&format!("start container {id}"), LAUNCH, started).await
+        self.change(&format!("start container {id}"), LAUNCH, started).await
     }
 
     /// Attaches a container that does not run to the network of its Team, and to no other.
@@ -211,12 +211,12 @@ impl Engine {
             self.networks().forget(network_of, &gone).await;
             let request = NetworkDisconnectRequest { container: id.to_owned(), force: Some(true) };
             let what = format!("take container {id} off network {key}");
-            self.call(&what, CALL, self.client()?.disconnect_network(&key, request)).await?;
+            self.change(&what, CALL, self.client()?.disconnect_network(&key, request)).await?;
         }
         let network = self.network(network_of).await?;
         let endpoint = EndpointSettings { aliases: Some(vec![alias]), ..EndpointSettings::default() };
         let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(endpoint) };
         let what = format!("attach container {id} to network {}", network.id);
-        Ok(self.call(&what, CALL, self.client()?.connect_network(&network.id, request)).await?)
+        Ok(self.change(&what, CALL, self.client()?.connect_network(&network.id, request)).await?)
     }
 }

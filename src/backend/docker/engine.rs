@@ -9,6 +9,7 @@ use super::networks::Networks;
 use crate::api::names;
 use crate::backend::hints::Hints;
 use crate::backend::{BackendError, BoxOrder, ContainerPlan, ErrorKind, Maker};
+use crate::reconcile::Leadership;
 use axum::http::{HeaderName, HeaderValue};
 use bollard::{BollardRequest, Docker, errors::Error};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
 struct Shared {
     endpoint: EngineEndpoint,
     maker: Maker,
+    leadership: Leadership,
     client: OnceLock<Docker>,
     identity: Identity,
     networks: Networks,
@@ -57,10 +59,11 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// No call is made yet, and none fails yet.
-    pub(crate) fn new(endpoint: EngineEndpoint, maker: Maker, hints: Hints) -> Self {
+    pub(crate) fn new(endpoint: EngineEndpoint, maker: Maker, leadership: Leadership, hints: Hints) -> Self {
         let shared = Shared {
             endpoint,
             maker,
+            leadership,
             client: OnceLock::new(),
             identity: Identity::default(),
             networks: Networks::default(),
@@ -134,6 +137,21 @@ impl Engine {
         }
         let client = connect(&self.shared.endpoint).inspect_err(|_| self.identity().doubt())?;
         Ok(self.shared.client.get_or_init(|| client))
+    }
+
+    /// Carries out one call that changes something, if this process may still change things.
+    pub(super) async fn change<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Refusal> {
+        if !self.shared.leadership.may_act() {
+            let detail =
+                format!("{what}: not sent, because this process does not lead now; whoever does goes on");
+            return Err(BackendError::new(ErrorKind::Busy, detail).into());
+        }
+        self.call(what, limit, call).await
     }
 
     /// Carries out one call within its limit. `what` says what is asked, as in "create container x".

@@ -135,7 +135,7 @@ impl Engine {
 
     async fn remove_network(&self, id: &str) -> Result<(), Refusal> {
         let what = format!("remove network {id}");
-        gone_is_fine(self.call(&what, CALL, self.client()?.remove_network(id)).await)
+        gone_is_fine(self.change(&what, CALL, self.client()?.remove_network(id)).await)
     }
 
     async fn networks_of(&self, network_of: &str) -> Result<Vec<Network>, Refusal> {
@@ -205,7 +205,7 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         let what = format!("create network {name} with the range {subnet}");
-        match self.call(&what, CALL, self.client()?.create_network(request)).await {
+        match self.change(&what, CALL, self.client()?.create_network(request)).await {
             Ok(network) => Ok(network.id),
             // Newer engines refuse a second network of a name: ours by another process, or a stranger's.
             Err(refusal) if refusal.is(409) => self.oldest_network(network_of).await?.ok_or_else(|| {

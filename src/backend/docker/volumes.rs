@@ -34,7 +34,7 @@ impl Engine {
         };
         let what = format!("create volume {name}");
         // The engine answers with the volume of that name, also when it was there before.
-        let volume = self.call(&what, CALL, self.client()?.create_volume(request)).await?;
+        let volume = self.change(&what, CALL, self.client()?.create_volume(request)).await?;
         if self.is_ours(&volume.labels, uid) {
             return Ok(());
         }
@@ -54,7 +54,8 @@ impl Engine {
 
     pub(super) async fn remove_volume(&self, name: &str) -> Result<(), Refusal> {
         let what = format!("remove volume {name}");
-        let removed = self.call(&what, CALL, self.client()?.remove_volume(name, None::<RemoveVolumeOptions>));
+        let removed =
+            self.change(&what, CALL, self.client()?.remove_volume(name, None::<RemoveVolumeOptions>));
         gone_is_fine(removed.await)
     }
 
