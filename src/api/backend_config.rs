@@ -94,6 +94,8 @@ pub struct DockerHost {
 /// The networks that boxes are attached to.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("!isCIDR(self.pool) || cidr(self.pool).ip().family() != 4 || cidr(self.pool).prefixLength() <= self.prefixLength")
+    .message("no network of prefixLength fits into the pool: make prefixLength greater, or the pool larger"))]
 pub struct DockerNetwork {
     /// One bridge network a Team (a Workspace without a Team has its own).
     #[serde(default)]
@@ -264,7 +266,7 @@ pub struct BackendConfigStatus {
     /// The generation of the spec that this status speaks of; -1 until the operator has looked.
     #[serde(default = "not_looked_at")]
     pub observed_generation: i64,
-    /// The endpoints that boxes were launched on, and that therefore cannot be removed or repointed.
+    /// The endpoints that boxes are launched on. One that has boxes cannot be removed or repointed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub endpoints: Vec<Endpoint>,
@@ -280,7 +282,7 @@ pub struct BackendConfigStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// An endpoint that boxes were launched on.
+/// An endpoint that boxes are launched on.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {

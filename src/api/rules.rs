@@ -174,6 +174,13 @@ fn refused_objects() -> Vec<(&'static str, Value, Option<Value>, &'static str, &
             "address must start with",
         ),
         ("BackendConfig", pool("10.201.0.0"), None, "spec.docker.network.pool", "pool must be an IPv4 range"),
+        (
+            "BackendConfig",
+            with(config(), "spec/docker/network", json!({"pool": "10.0.0.0/28", "prefixLength": 26})),
+            None,
+            "spec.docker.network",
+            "no network of prefixLength fits",
+        ),
         ("BackendConfig", pool("fd00::/64"), None, "spec.docker.network.pool", "pool must be an IPv4 range"),
         (
             "BackendConfig",
@@ -257,6 +264,11 @@ fn accepted_objects() -> Vec<(&'static str, Value, Option<Value>)> {
         ("BackendConfig", config(), None),
         ("BackendConfig", with(config(), "spec/docker/hosts/0", tcp), None),
         ("BackendConfig", with(config(), "spec/docker/network", json!({"pool": "192.168.0.0/16"})), None),
+        (
+            "BackendConfig",
+            with(config(), "spec/docker/network", json!({"pool": "10.0.0.0/26", "prefixLength": 26})),
+            None,
+        ),
         (
             "BackendConfig",
             with(config(), "spec/policy/tiers/0", json!({"tier": "T3", "privileged": true})),

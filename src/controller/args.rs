@@ -122,7 +122,7 @@ pub struct PaceArgs {
           value_parser = duration)]
     pub preflight_retry_max: Duration,
     /// How often every box is listed, in case a hint was lost
-    #[arg(long, env = "ATELIER_LIST_PERIOD", value_name = "TIME", default_value = "1m", value_parser = duration)]
+    #[arg(long, env = "ATELIER_LIST_PERIOD", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub list_period: Duration,
     /// How often the Secrets and ConfigMaps that Workspaces refer to are read again
     #[arg(long, env = "ATELIER_REFERENCES_PERIOD", value_name = "TIME", default_value = "5m",
