@@ -1,6 +1,6 @@
 //! The names that Atelier puts on things: labels, annotations, finalizers, boxes and children.
 
-/// The finalizer of Workspaces and BackendConfigs.
+/// The finalizer of `Workspace` and `BackendConfig`.
 pub const FINALIZER: &str = "atelier.dev/finalizer";
 
 /// Label of a Workspace: the Team that it belongs to. For people and columns; the owner reference rules.

@@ -40,6 +40,7 @@ pub struct BoxOrder<'a> {
 /// One container, without the values of its environment and files: those are secrets' and never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag of a container")]
 pub struct ContainerPlan {
     /// Fixed by uid and attempt: the idempotency token of the create.
     pub name: String,

@@ -271,7 +271,9 @@ impl State {
             Target::Docker(engine) if engine.endpoint().name != host => {
                 Err(NoBackend::NotConfigured { host: host.to_owned() })
             }
-            selected => Ok(selected),
+            selected @ Target::Docker(_) => Ok(selected),
+            #[cfg(test)]
+            selected @ Target::Scripted(_) => Ok(selected),
         }
     }
 }

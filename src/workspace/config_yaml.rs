@@ -4,6 +4,7 @@ use crate::api::workspace::WorkspaceSpec;
 use serde::Serialize;
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the runtimes'")]
 struct Config<'a> {
     name: &'a str,
     description: &'a str,

@@ -7,6 +7,7 @@ use crate::backend::BoxSeen;
 use crate::liveness::AgentView;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use std::fmt::Write;
 
 /// The steps on the way to Ready, in order.
 const STEPS: [ConditionType; 5] = [
@@ -129,14 +130,14 @@ fn duration(
 pub fn paragraph(diagnosis: &Diagnosis, instance_id: Option<&str>) -> String {
     let mut text = format!("{} Failing step: {}.", sentence(&diagnosis.summary), diagnosis.stage);
     if let Some(id) = instance_id.filter(|id| !diagnosis.summary.contains(*id)) {
-        text.push_str(&format!(" Instance: {id}."));
+        let _ = write!(text, " Instance: {id}.");
     }
     if let Some(tail) = diagnosis.log_tail.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
         let from = tail.floor_char_boundary(tail.len().saturating_sub(TAIL_IN_PARAGRAPH));
-        text.push_str(&format!(" The box's last output: {:?}.", &tail[from..]));
+        let _ = write!(text, " The box's last output: {:?}.", &tail[from..]);
     }
     if !diagnosis.hint.is_empty() {
-        text.push_str(&format!(" Hint: {}", diagnosis.hint));
+        let _ = write!(text, " Hint: {}", diagnosis.hint);
     }
     text
 }

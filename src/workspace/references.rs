@@ -71,12 +71,15 @@ pub fn of(spec: &WorkspaceSpec) -> BTreeSet<Reference> {
     all
 }
 
+/// By namespace and reference: when it was read, and what was found.
+type Known = HashMap<(String, Reference), (Instant, Found)>;
+
 /// Reads references, and remembers what it found for a while.
 #[derive(Clone)]
 pub struct Reader {
     client: Client,
     period: Duration,
-    known: Arc<Mutex<HashMap<(String, Reference), (Instant, Found)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Reader {

@@ -7,7 +7,7 @@ use crate::liveness::Link;
 use crate::workspace::boot::{Boot, boot, is_same_start};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-impl<'a> Describer<'a> {
+impl Describer<'_> {
     pub(super) fn accepted(&self) -> Said {
         if !self.seen.configured {
             let why = "there is no BackendConfig to judge the spec by".to_owned();

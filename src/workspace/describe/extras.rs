@@ -1,4 +1,5 @@
-//! Conditions that are there only when they have something to say: kstatus's two, Suspended, Deleting, UpToDate.
+//! Conditions that are there only when they have something to say: kstatus's two, Suspended,
+//! Deleting, `UpToDate`.
 
 use super::Describer;
 use crate::api::condition::{self, Progress};
@@ -10,7 +11,7 @@ use crate::workspace::recorded::{is_outdated, is_paused};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::time::Duration;
 
-impl<'a> Describer<'a> {
+impl Describer<'_> {
     /// kstatus's two abnormal conditions: exactly one of them, but for a suspended Workspace.
     pub(super) fn progress(
         &self,

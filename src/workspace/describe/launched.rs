@@ -1,19 +1,19 @@
-//! InstanceLaunched: what is known of the box.
+//! `InstanceLaunched`: what is known of the box.
 
 use super::{CRASH_LOOP, Describer, Said, second};
 use crate::api::condition;
 use crate::api::workspace::{Launch, Outcome};
 use crate::api::{ConditionType, Reason, Status};
-use crate::backend::{BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState};
+use crate::backend::{BackendError, BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState};
 use crate::workspace::recorded::restart_wanted;
 use crate::workspace::seen::Slot;
 
-impl<'a> Describer<'a> {
+impl Describer<'_> {
     pub(super) fn instance_launched(&self) -> Said {
         let Some(launch) = &self.before.launch else { return self.not_launched() };
         if self.seen.place.is_err() || self.seen.boxes.is_err() {
             let (_, reason, _) = self.backend_ready();
-            let reason = self.seen.boxes.as_ref().err().map_or(reason, |e| e.reason());
+            let reason = self.seen.boxes.as_ref().err().map_or(reason, BackendError::reason);
             let last = match (&self.before.instance_id, &self.before.instance) {
                 (Some(id), Some(known)) => format!("{id} was last seen {}", known.state),
                 (Some(id), None) => format!("{id} was launched"),

@@ -95,7 +95,7 @@ impl<'a> Describer<'a> {
         let mut look_again = None;
         match &cause {
             None => {
-                conditions.set(ConditionType::Ready, Status::True, Reason::Ready, "the agent is connected")
+                conditions.set(ConditionType::Ready, Status::True, Reason::Ready, "the agent is connected");
             }
             Some((type_, reason, message)) => {
                 conditions.set(ConditionType::Ready, Status::False, *reason, message.clone());
