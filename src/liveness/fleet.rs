@@ -38,7 +38,9 @@ impl Fleet {
 
     pub fn lead(&mut self, since: Option<Timestamp>) {
         self.leading_since = since;
-        self.agents.clear();
+        if since.is_none() {
+            self.agents.clear();
+        }
     }
 
     pub fn serve(&mut self, since: Timestamp) {

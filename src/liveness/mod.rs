@@ -234,7 +234,7 @@ impl Liveness {
         self.fleet().set_ttl(ttl);
     }
 
-    /// This process took the lead at this time, or lost it. What it heard before counts for nothing.
+    /// This process took the lead at this time, or lost it: then what it heard counts for nothing.
     pub fn lead(&self, since: Option<Timestamp>) {
         self.fleet().lead(since);
     }

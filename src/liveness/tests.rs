@@ -162,6 +162,9 @@ fn a_lost_lead_forgets_what_was_heard() {
     let world = World::new();
     world.register("a", 1);
     world.liveness.lead(Some(at(2)));
+    assert!(world.liveness.voice("a", 1).is_some(), "what came in while it took the lead counts");
+    world.liveness.lead(None);
+    world.liveness.lead(Some(at(2)));
     assert_eq!(world.liveness.voice("a", 1), None);
     assert_eq!(world.link("a", -5, 3), Link::TooEarly);
 }
