@@ -16,6 +16,7 @@ use crate::liveness::Liveness;
 use crate::metrics::Metrics;
 use crate::platform::{Current, TokenKeys};
 use crate::reconcile::{Cache, Events, Leadership};
+use crate::registry::{self, Registry, TlsPaths};
 use args::{ClusterArgs, ControllerArgs, ServeArgs};
 use cluster::Cluster;
 use http::Ready;
@@ -24,6 +25,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use leader::Candidate;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,6 +61,9 @@ pub enum RunError {
     /// The system does not let signals be heard.
     #[error("signals cannot be heard: {0}")]
     Signals(#[source] std::io::Error),
+    /// The registry cannot serve agents.
+    #[error("the registry cannot serve: {0}")]
+    Registry(String),
     /// Another process took the lead.
     #[error("another process took over the lease; this one ends, to begin anew as a follower")]
     LeaseLost,
@@ -89,6 +94,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
     check(&args)?;
     let stop = on_signal()?;
     let metrics_listener = bind("--metrics-bind", args.serve.metrics_bind).await?;
+    let registry_listener = bind("--registry-bind", args.serve.registry_bind).await?;
     let cluster = cluster::connect(&args.cluster).await?;
     let identity = identity();
     info!(
@@ -118,6 +124,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
 
     let result = tokio::select! {
         result = serve_and_work(&args, &replica, &ready, heard, &stop) => result,
+        result = agents(&args, &replica, registry_listener) => result,
         () = replica.leadership.lost() => Err(RunError::LeaseLost),
     };
     if let Err(error) = &result {
@@ -140,6 +147,36 @@ pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
 
 /// How long an agent may be silent until the BackendConfig says so.
 const DEFAULT_TTL: Duration = Duration::from_secs(180);
+
+/// Serves the registry for as long as the process lives. Only from full caches: an agent that is not in them
+/// would be refused.
+async fn agents(args: &ControllerArgs, replica: &Replica, listener: TcpListener) -> Result<(), RunError> {
+    replica.teams.synced().await;
+    replica.workspaces.synced().await;
+    replica.token_keys.read().await;
+    let parts = registry::Parts {
+        workspaces: replica.workspaces.store().clone(),
+        client: replica.cluster.client.clone(),
+        keys: replica.keys.clone(),
+        liveness: replica.liveness.clone(),
+        leadership: replica.leadership.clone(),
+        leader_ca: None,
+        settings: registry::Settings::default(),
+    };
+    let registry = Registry::new(parts).map_err(|error| RunError::Registry(error.to_string()))?;
+    let files = (&args.serve.registry_tls_cert, &args.serve.registry_tls_key);
+    let tls = match files {
+        (Some(certificate), Some(key)) => {
+            Some(TlsPaths { certificate: certificate.clone(), key: key.clone() })
+        }
+        _ => None,
+    };
+    let listener = listener.into_std().map_err(|error| RunError::Registry(error.to_string()))?;
+    let never = std::future::pending();
+    registry::serve(listener, tls, Arc::new(registry), never)
+        .await
+        .map_err(|error| RunError::Registry(error.to_string()))
+}
 
 async fn serve_and_work(
     args: &ControllerArgs,
