@@ -125,7 +125,7 @@ read -r -d '' first box < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath
 reached=0
 while read -r name url; do
     [ "$name" != "$first" ] || continue
-    docker exec "$box" /atelier-agent get "$url" >/dev/null || die "$first does not reach $name at $url"
+    docker exec "$box" /atelier-agent get "${url%/}/.well-known/agent-card.json" >/dev/null || die "$first does not reach $name at $url"
     reached=$((reached + 1))
 done < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
 [ "$reached" -gt 0 ] || die "no Workspace advertises an address"
