@@ -17,6 +17,10 @@ use bollard::query_parameters::{
 };
 use futures::future::try_join_all;
 
+/// How often a start is sent. A port that the engine chose may be in use: it goes through its ports in turn,
+/// ten at each start, and does not know what others on its host listen at.
+const STARTS: u32 = 10;
+
 impl Engine {
     /// Every box of a Workspace, of any attempt, asked of the recorded engine only.
     pub(crate) async fn boxes(
@@ -184,13 +188,15 @@ impl Engine {
 
     /// Starts a container and looks at it. A network that was removed under it is made anew.
     async fn run(&self, id: &str) -> Result<BoxSeen, BackendError> {
-        match self.start_container(id).await {
-            Err(refusal) if refusal.is(404) && refusal.says("network") => {
-                self.reattach(id).await?;
-                self.start_container(id).await?;
+        for _ in 1..STARTS {
+            match self.start_container(id).await {
+                Ok(()) => return Ok(self.seen(self.inspect(id).await?)),
+                Err(refusal) if refusal.is(404) && refusal.says("network") => self.reattach(id).await?,
+                Err(refusal) if refusal.says("address already in use") => {}
+                Err(refusal) => return Err(refusal.into()),
             }
-            other => other?,
         }
+        self.start_container(id).await?;
         Ok(self.seen(self.inspect(id).await?))
     }
 

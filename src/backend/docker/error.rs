@@ -132,7 +132,8 @@ fn credentials(cause: &(dyn StdError + 'static)) -> Option<String> {
     if io.kind() == io::ErrorKind::PermissionDenied {
         return Some(io.to_string());
     }
-    io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
+    // What an I/O error wraps is no part of the chain of causes, and can be another I/O error.
+    credentials(io.get_ref()?)
 }
 
 fn unreachable_engine(address: &str, why: &str) -> Refusal {
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn distrust_is_a_matter_of_credentials() {
         let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let err = io::Error::other(tls);
+        let err = io::Error::other(io::Error::other(tls));
         let error = BackendError::from(refusal("tcp://h:1", "look", &Error::IOError { err }));
         assert_eq!(error.kind, ErrorKind::Unauthorized);
         assert!(error.detail.contains("UnknownIssuer"), "{}", error.detail);

@@ -1,6 +1,6 @@
 //! How a box is made: its files, its rights, its limits, and what is adopted.
 
-use super::{Site, contents, docker, image, printed, until};
+use super::{Site, ask, contents, docker, image, printed, until};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use crate::backend::{BoxState, ErrorKind, ImageState};
@@ -11,10 +11,8 @@ use tokio::net::TcpStream;
 async fn a_box_comes_up_with_its_files_and_goes_without_a_trace() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask(
-        "cd /configs; stat -c '%n %u:%g %a' .auth_token skills/a skills/a/S.md; cat .auth_token; \
-         echo; echo $GREETING $HOSTNAME; while true; do nc -l -p 8000 -e /bin/cat; done",
-    );
+    let ask = ask("cd /configs; stat -c '%n %u:%g %a' .auth_token skills/a skills/a/S.md; cat .auth_token; \
+         echo; echo $GREETING $HOSTNAME; while true; do nc -l -p 8000 -e /bin/cat; done");
     assert_eq!(placement.boxes(&ask.uid).await, Ok(vec![]));
     assert_eq!(placement.image(&ask.render(&placement)).await, Ok(ImageState::Present));
     let made = ask.create(&placement).await.expect("made");
@@ -43,7 +41,9 @@ async fn a_box_comes_up_with_its_files_and_goes_without_a_trace() {
 async fn a_user_by_number_owns_its_files_and_can_write_its_data() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("touch /workspace/mine /configs/own && stat -c '%u:%g %a' /workspace /configs/.auth_token && cat /configs/.auth_token");
+    let mut ask = ask(
+        "touch /workspace/mine /configs/own && stat -c '%u:%g %a' /workspace /configs/.auth_token && cat /configs/.auth_token",
+    );
     ask.image = image("1234:4321");
     ask.create(&placement).await.expect("made");
     let (seen, code, _) = ask.exit(&placement).await;
@@ -56,10 +56,9 @@ async fn a_user_by_number_owns_its_files_and_can_write_its_data() {
 async fn rights_are_as_the_plan_says() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask(
-        "while read -r key value; do case $key in CapEff:|NoNewPrivs:) echo $key $value;; esac; done \
-         </proc/self/status; exec 2>&1; touch /root-file; touch /tmp/file && echo over",
-    );
+    let mut ask =
+        ask("while read -r key value; do case $key in CapEff:|NoNewPrivs:) echo $key $value;; esac; done \
+         </proc/self/status; exec 2>&1; touch /root-file; touch /tmp/file && echo over");
     ask.create(&placement).await.expect("made");
     let (seen, ..) = ask.exit(&placement).await;
     // CHOWN, DAC_OVERRIDE, SETGID, SETUID. The image has no /tmp.
@@ -83,7 +82,7 @@ async fn rights_are_as_the_plan_says() {
 #[ignore = "needs a real engine"]
 async fn a_crash_at_any_point_of_a_create_is_mended_by_the_same_call() {
     let site = Site::new().await;
-    let ask = site.ask("cat /configs/.auth_token; echo; sleep 1000");
+    let ask = ask("cat /configs/.auth_token; echo; sleep 1000");
     // All is done, and the process dies: the same call adopts the box as it is.
     let made = ask.create(&site.place()).await.expect("made");
     let restarted = site.restarted().await;
@@ -130,7 +129,7 @@ async fn a_crash_at_any_point_of_a_create_is_mended_by_the_same_call() {
 async fn only_the_very_box_is_adopted() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     let mut other = ask.clone();
     other.spec_hash = "hash-2".into();
@@ -149,7 +148,7 @@ async fn only_the_very_box_is_adopted() {
 #[ignore = "needs a real engine"]
 async fn a_strangers_volume_is_not_used() {
     let site = Site::new().await;
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let name = names::workspace_volume(&ask.uid);
     docker(&["volume", "create", &name]);
     let error = ask.create(&site.place()).await.expect_err("a stranger's");

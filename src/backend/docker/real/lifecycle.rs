@@ -1,6 +1,6 @@
 //! What happens to a box after it was made: exits, stops, starts, replacements, removals.
 
-use super::{Site, contents, docker, printed};
+use super::{Site, ask, contents, docker, printed};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use crate::backend::{BoxState, ErrorKind};
@@ -10,7 +10,7 @@ use crate::backend::{BoxState, ErrorKind};
 async fn an_exit_is_seen_with_its_code_and_last_words() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("echo to stdout; printf '\\033[31mto stderr\\033[0m\\n' >&2; exit 3");
+    let ask = ask("echo to stdout; printf '\\033[31mto stderr\\033[0m\\n' >&2; exit 3");
     ask.create(&placement).await.expect("made");
     let (seen, code, oom_killed) = ask.exit(&placement).await;
     assert_eq!((code, oom_killed, seen.address), (3, false, None));
@@ -25,7 +25,7 @@ async fn an_exit_is_seen_with_its_code_and_last_words() {
 async fn a_box_that_takes_more_than_its_memory_is_killed_and_says_so() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("exec tail -c 900m /dev/zero");
+    let mut ask = ask("exec tail -c 900m /dev/zero");
     ask.tier = Tier::T1;
     ask.create(&placement).await.expect("made");
     let (_, code, oom_killed) = ask.exit(&placement).await;
@@ -37,7 +37,7 @@ async fn a_box_that_takes_more_than_its_memory_is_killed_and_says_so() {
 async fn a_box_stops_and_starts_again_with_its_data() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask(
+    let ask = ask(
         "trap 'exit 7' TERM; echo start >>/workspace/log; cat /workspace/log; while true; do sleep 0.1; done",
     );
     let made = ask.create(&placement).await.expect("made");
@@ -60,7 +60,7 @@ async fn a_box_stops_and_starts_again_with_its_data() {
 async fn a_command_that_is_not_there_is_told_by_the_box() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("");
+    let mut ask = ask("");
     ask.command = vec!["/no/such/program".into()];
     ask.create(&placement).await.expect("made: the box's init finds out");
     let (seen, code, _) = ask.exit(&placement).await;
@@ -76,7 +76,7 @@ async fn a_box_that_cannot_be_started_says_why_and_can_be_removed() {
     site.endpoint.publish_address = "192.0.2.1".into();
     let site = site.restarted().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let error = ask.create(&placement).await.expect_err("the port cannot be published");
     assert_eq!(error.kind, ErrorKind::Failed);
     assert!(error.detail.contains("192.0.2.1"), "{error}");
@@ -94,7 +94,7 @@ async fn a_box_that_cannot_be_started_says_why_and_can_be_removed() {
 async fn the_next_attempt_keeps_the_data_and_removes_old_files() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("cat /workspace/data; echo kept >/workspace/data; sleep 1000");
+    let mut ask = ask("cat /workspace/data; echo kept >/workspace/data; sleep 1000");
     ask.retain = true;
     let first = ask.create(&placement).await.expect("made");
     printed(&placement, &first.id, |log| log.contains("No such file")).await;
@@ -114,7 +114,7 @@ async fn the_next_attempt_keeps_the_data_and_removes_old_files() {
 async fn a_paused_box_can_be_destroyed() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     docker(&["pause", &made.id]);
     let seen = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);

@@ -144,21 +144,6 @@ impl Site {
     fn networks(&self) -> Vec<String> {
         self.list(&["network", "ls", "--no-trunc"], "{{.ID}}")
     }
-
-    /// A box that runs this in a shell.
-    fn ask(&self, script: &str) -> Ask {
-        let uid = format!("{:08x}-{:04x}-4000-8000-000000000000", std::process::id(), number());
-        Ask {
-            network_of: uid.clone(),
-            uid,
-            attempt: 1,
-            spec_hash: "hash-1".into(),
-            tier: Tier::T2,
-            image: image("0"),
-            command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
-            retain: false,
-        }
-    }
 }
 
 impl Drop for Site {
@@ -186,6 +171,21 @@ struct Ask {
     image: String,
     command: Vec<String>,
     retain: bool,
+}
+
+/// A box that runs this in a shell.
+fn ask(script: &str) -> Ask {
+    let uid = format!("{:08x}-{:04x}-4000-8000-000000000000", std::process::id(), number());
+    Ask {
+        network_of: uid.clone(),
+        uid,
+        attempt: 1,
+        spec_hash: "hash-1".into(),
+        tier: Tier::T2,
+        image: image("0"),
+        command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
+        retain: false,
+    }
 }
 
 impl Ask {

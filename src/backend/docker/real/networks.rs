@@ -1,6 +1,6 @@
 //! One network a Team.
 
-use super::{Ask, Site, contents, docker, printed};
+use super::{Ask, Site, ask, contents, docker, printed};
 use crate::api::names;
 use crate::backend::{BoxState, ErrorKind};
 use futures::future::join_all;
@@ -14,8 +14,8 @@ fn member(team: &Ask, other: Ask) -> Ask {
 async fn seven_at_once_share_one_network_until_the_last_goes() {
     let site = Site::new().await;
     let placement = site.place();
-    let first = site.ask("sleep 1000");
-    let team: Vec<_> = (0..7).map(|_| member(&first, site.ask("sleep 1000"))).collect();
+    let first = ask("sleep 1000");
+    let team: Vec<_> = (0..7).map(|_| member(&first, ask("sleep 1000"))).collect();
     let made = join_all(team.iter().map(|ask| ask.create(&placement))).await;
     assert!(made.iter().all(|m| m.as_ref().is_ok_and(|m| m.state == BoxState::Running)), "{made:?}");
     let network = site.networks();
@@ -44,14 +44,14 @@ async fn seven_at_once_share_one_network_until_the_last_goes() {
 async fn members_reach_each_other_by_name_and_strangers_do_not() {
     let site = Site::new().await;
     let placement = site.place();
-    let server = site.ask("while true; do echo hello | nc -l -p 8000; done");
+    let server = ask("while true; do echo hello | nc -l -p 8000; done");
     server.create(&placement).await.expect("made");
     let script = format!("until nc {} 8000 </dev/null; do sleep 0.1; done", names::host(&server.uid));
-    let client = member(&server, site.ask(&script));
+    let client = member(&server, ask(&script));
     let seen = client.create(&placement).await.expect("made");
     printed(&placement, &seen.id, |log| log.contains("hello")).await;
     let script = format!("nc {} 8000 </dev/null; echo over", names::host(&server.uid));
-    let seen = site.ask(&script).create(&placement).await.expect("made");
+    let seen = ask(&script).create(&placement).await.expect("made");
     let log = printed(&placement, &seen.id, |log| log.contains("over")).await;
     assert!(log.contains("bad address"), "{log}");
 }
@@ -61,7 +61,7 @@ async fn members_reach_each_other_by_name_and_strangers_do_not() {
 async fn teams_at_once_get_ranges_of_their_own() {
     let site = Site::new().await;
     let placement = site.place();
-    let asks: Vec<_> = (0..5).map(|_| site.ask("sleep 1000")).collect();
+    let asks: Vec<_> = (0..5).map(|_| ask("sleep 1000")).collect();
     let made = join_all(asks.iter().map(|ask| ask.create(&placement))).await;
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     assert_eq!(site.networks().len(), 5);
@@ -74,9 +74,9 @@ async fn a_full_pool_is_said_and_passes() {
     site.endpoint.network.prefix_length = 24;
     let site = site.restarted().await;
     let placement = site.place();
-    let first = site.ask("sleep 1000");
+    let first = ask("sleep 1000");
     first.create(&placement).await.expect("made");
-    let second = site.ask("sleep 1000");
+    let second = ask("sleep 1000");
     let error = second.create(&placement).await.expect_err("there is room for one");
     assert!(error.detail.contains(&site.endpoint.network.pool), "{error}");
     first.remove(&placement).await;
@@ -88,7 +88,7 @@ async fn a_full_pool_is_said_and_passes() {
 async fn a_network_that_was_removed_under_a_box_is_made_anew() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     placement.stop(&made.id).await.expect("stopped");
     let former = site.networks();
@@ -111,7 +111,7 @@ async fn a_network_that_was_removed_under_a_box_is_made_anew() {
 #[ignore = "needs a real engine"]
 async fn of_two_networks_the_older_one_is_used() {
     let site = Site::new().await;
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let labels = [
         format!("--label={}={}", names::CONTROLLER, site.maker.controller),
         format!("--label={}={}", names::CLUSTER, site.maker.cluster),
@@ -143,7 +143,7 @@ async fn of_two_networks_the_older_one_is_used() {
 async fn a_network_with_a_strangers_container_is_left_alone() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     ask.create(&placement).await.expect("made");
     let network = site.networks().remove(0);
     let stranger = docker(&["run", "--detach", "--network", &network, &ask.image, "/bin/sleep", "1000"]);

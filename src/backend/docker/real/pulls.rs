@@ -1,6 +1,6 @@
 //! Images that are not there: pulls from a registry on this machine, and pulls that fail.
 
-use super::{Site, docker, number, until};
+use super::{Site, ask, docker, number, until};
 use crate::backend::{ErrorKind, ImageState, PullCredentials};
 use axum::Router;
 use axum::extract::Path;
@@ -84,7 +84,7 @@ async fn an_image_is_pulled_with_the_registrys_credentials() {
     let registry = registry().await;
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("");
+    let mut ask = ask("");
     ask.image = format!("{registry}/app:1");
     let request = ask.render(&placement);
     assert_eq!(placement.image(&request).await, Ok(ImageState::Missing));
@@ -116,7 +116,7 @@ async fn an_image_is_pulled_with_the_registrys_credentials() {
 async fn a_pull_that_fails_says_why() {
     let site = Site::new().await;
     let placement = site.place();
-    let mut ask = site.ask("");
+    let mut ask = ask("");
     // Nobody listens at this port.
     ask.image = format!("127.0.0.1:1/app:{}", number());
     let request = ask.render(&placement);

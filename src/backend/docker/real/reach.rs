@@ -1,6 +1,6 @@
 //! Engines that go away, come back, or are another one; and hints.
 
-use super::{Site, docker, setting, until};
+use super::{Site, ask, docker, setting, until};
 use crate::backend::docker::TlsFiles;
 use crate::backend::{BoxState, ErrorKind};
 use futures::{Stream, StreamExt};
@@ -66,7 +66,7 @@ async fn an_engine_that_is_away_is_named_and_found_again() {
     let mut line = Line::new();
     let site = Site::at(&line.address()).await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     line.cut().await;
     let error = placement.boxes(&ask.uid).await.expect_err("away");
@@ -120,7 +120,7 @@ async fn another_engine_is_not_believed() {
 async fn what_happens_to_a_box_from_outside_is_hinted_at() {
     let site = Site::new().await;
     let placement = site.place();
-    let ask = site.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     let mut hints = pin!(site.backends.hints());
     let follow = async {
@@ -161,7 +161,7 @@ async fn everybody_is_looked_at_once_when_the_engine_is_back() {
     let mut line = Line::new();
     let site = Site::at(&line.address()).await;
     let placement = site.place();
-    let (one, two) = (site.ask("sleep 1000"), site.ask("sleep 1000"));
+    let (one, two) = (ask("sleep 1000"), ask("sleep 1000"));
     let killed = one.create(&placement).await.expect("made");
     let gone = two.create(&placement).await.expect("made");
     let mut hints = pin!(site.backends.hints());
@@ -198,7 +198,7 @@ async fn an_engine_over_tls_wants_the_right_certificates() {
     site.endpoint.tls =
         Some(TlsFiles { ca: read("ca.crt"), certificate: read("tls.crt"), key: read("tls.key") });
     let over_tls = site.restarted().await;
-    let ask = over_tls.ask("sleep 1000");
+    let ask = ask("sleep 1000");
     let made = ask.create(&over_tls.place()).await.expect("made");
     assert_eq!(site.place().boxes(&ask.uid).await, Ok(vec![made]), "it is the same engine");
 
