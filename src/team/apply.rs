@@ -119,6 +119,8 @@ fn refused(apply: &Apply, error: &Error) -> Applied {
         })
     };
     match status.code {
+        // What was to be made is there already: the next look finds whose it is.
+        409 if apply.existing.is_none() => Applied::Stale,
         409 if has_cause(status, |cause| cause.reason == "FieldManagerConflict") => reject(format!(
             "somebody else set a field that the Team sets too: {words}. Put the change into the Team, or undo it on the Workspace"
         )),
@@ -146,9 +148,11 @@ fn failed(apply: &Apply, words: &str) -> Applied {
 mod tests {
     use super::*;
     use crate::reconcile::testing::api_server;
-    use crate::team::fixtures::{team, wanted};
+    use crate::team::child::body;
+    use crate::team::fixtures::{made, team, wanted};
     use crate::team::plan::plan;
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     /// What a Team of two does after the API server gave this answer to all, and the calls that it made.
     async fn answered(code: u16, answer: Value, leadership: Leadership) -> (Vec<String>, Vec<String>) {
@@ -157,7 +161,13 @@ mod tests {
         let metrics = Metrics::default();
         let reach = Reach { api: &api, leadership: &leadership, metrics: &metrics };
         let team = team(&["a", "b"]);
-        let levels = plan(&team, &wanted(&team), &[], |_| None).applies;
+        let drifted = |child: &_| {
+            let mut ws = made(&body(&team, child, None));
+            ws.spec.runtime = "edited".into();
+            Arc::new(ws)
+        };
+        let found: Vec<_> = wanted(&team).iter().map(drifted).collect();
+        let levels = plan(&team, &wanted(&team), &found, |_| None).applies;
         let mut words: Vec<String> = reach
             .apply(levels)
             .await

@@ -3,16 +3,20 @@
 //! Run with `ATELIER_TEST_KUBECONFIG` naming the kubeconfig of a cluster that has the CRDs and the garbage
 //! collector, such as the one that `hack/cluster-up.sh` starts.
 
+use super::apply::{Applied, Reach};
 use super::checks::{self, Bench, studio};
+use super::fixtures::team;
+use super::merge::children;
+use super::plan::plan;
 use super::{Context, Settings, concerned, error_policy, reconcile};
 use crate::api::condition::{ConditionType, Conditions, Status};
 use crate::api::{Reason, Team, Workspace};
 use crate::metrics::Metrics;
 use crate::reconcile::cache::Change;
 use crate::reconcile::{Cache, Events, Leadership};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Config, ResourceExt};
@@ -56,7 +60,10 @@ async fn context(client: &Client) -> Context {
 
 async fn operate(client: Client) {
     let context = context(&client).await;
-    let wanted = context.teams.changes().filter_map(|change| {
+    let changes = context.teams.changes();
+    // Those that were there before we listened.
+    let first = stream::iter(context.teams.store().state()).map(Change::Wanted);
+    let wanted = first.chain(changes).filter_map(|change| {
         std::future::ready(match change {
             Change::Wanted(team) => Some(Ok((*team).clone())),
             _ => None,
@@ -90,6 +97,27 @@ live! {
     tells_a_field_conflict
     keeps_its_hands_off
     tells_few_events
+}
+
+/// A Workspace that the watch has not shown yet is not taken over by an apply that would make it.
+#[test]
+fn what_nobody_saw_is_not_taken_over() {
+    with_operator(|client| async move {
+        // The second would agree with the apply in every field.
+        for runtime in ["own", "demo"] {
+            let bench = Bench::new(&client, "unseen").await;
+            let own = json!({"metadata": {"name": "studio-a"}, "spec": {"runtime": runtime}});
+            let own: Workspace = serde_json::from_value(own).unwrap();
+            let own = bench.workspaces.create(&PostParams::default(), &own).await.unwrap();
+            let team = team(&["a"]);
+            let levels = plan(&team, &children("studio", &team.spec), &[], |_| None).applies;
+            let (leadership, metrics) = (Leadership::always(), Metrics::default());
+            let reach = Reach { api: &bench.workspaces, leadership: &leadership, metrics: &metrics };
+            let done = reach.apply(levels).await;
+            assert!(matches!(done[0].1, Applied::Stale), "{done:?}");
+            assert_eq!(bench.workspace("studio-a").await.resource_version(), own.resource_version());
+        }
+    });
 }
 
 /// What a process sees that slept, or whose watch lags, must not undo what was asked for since.

@@ -156,6 +156,23 @@ proptest! {
     }
 
     #[test]
+    fn a_scalar_of_the_member_wins(defaults in templates(), member in templates()) {
+        let merged = template(&defaults, &member);
+        prop_assert_eq!(merged.runtime, member.runtime.or(defaults.runtime));
+        prop_assert_eq!(merged.tier, member.tier.or(defaults.tier));
+        prop_assert_eq!(merged.model, member.model.or(defaults.model));
+        prop_assert_eq!(merged.display_name, member.display_name.or(defaults.display_name));
+        prop_assert_eq!(merged.role, member.role.or(defaults.role));
+        prop_assert_eq!(
+            merged.max_concurrent_tasks,
+            member.max_concurrent_tasks.or(defaults.max_concurrent_tasks)
+        );
+        prop_assert_eq!(merged.storage, member.storage.or(defaults.storage));
+        prop_assert_eq!(merged.suspend, member.suspend.or(defaults.suspend));
+        prop_assert_eq!(merged.restarted_at, member.restarted_at.or(defaults.restarted_at));
+    }
+
+    #[test]
     fn a_prompt_comes_whole_from_one_side(defaults in prompts(), member in prompts()) {
         let merged = merge_prompts(Some(&defaults), Some(&member)).unwrap();
         let own = member.system.is_some() || member.system_from.is_some();
