@@ -4,6 +4,7 @@
 use super::Context;
 use super::plan::{Certificates, Seen};
 use super::settle::{Refusal, Uses, settle};
+use super::token_keys::Holders;
 use crate::api::Reason;
 use crate::api::backend_config::{BackendConfig, DockerHost, DockerNetwork, Runtime};
 use crate::api::workspace::{LocalRef, Tier};
@@ -32,7 +33,9 @@ pub async fn look(
     config: &BackendConfig,
     preflight_within: Duration,
 ) -> Seen {
-    let uses = Uses::of(ctx.workspaces.store().state().iter().map(|workspace| &**workspace));
+    let workspaces = ctx.workspaces.store().state();
+    let workspaces = || workspaces.iter().map(|workspace| &**workspace);
+    let uses = Uses::of(workspaces());
     let settled = settle(config, &uses);
     let (tls, certificates) = match settled.host.as_ref().and_then(|host| host.tls_secret_ref.as_ref()) {
         None => (None, Certificates::Good),
@@ -60,6 +63,7 @@ pub async fn look(
         preflight,
         remarks,
         keys: ctx.token_keys.state().borrow().clone(),
+        holders: ctx.token_keys.keys().get().map(|ring| Holders::of(workspaces(), &ring)).unwrap_or_default(),
         too_many_silent: *ctx.too_many_silent.borrow(),
     }
 }
@@ -99,13 +103,10 @@ fn why(certificates: &Certificates) -> String {
 }
 
 async fn ask(ctx: &Context, within: Duration) -> Result<Preflight, BackendError> {
-    match tokio::time::timeout(within, ctx.backends.preflight()).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let detail = format!("the backend did not answer within {} ms", within.as_millis());
-            Err(BackendError::new(ErrorKind::Unreachable, detail))
-        }
-    }
+    tokio::time::timeout(within, ctx.backends.preflight()).await.unwrap_or_else(|_| {
+        let detail = format!("the backend did not answer within {} ms", within.as_millis());
+        Err(BackendError::new(ErrorKind::Unreachable, detail))
+    })
 }
 
 fn endpoint(host: &DockerHost, tls: Option<TlsFiles>, network: DockerNetwork) -> EngineEndpoint {

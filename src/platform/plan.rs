@@ -1,7 +1,7 @@
 //! What to say of the BackendConfig, and the one thing to do. Pure.
 
-use super::settle::{Refusal, Settled, Uses};
-use super::token_keys::{self, KeyState};
+use super::settle::{Refusal, Settled, Uses, named};
+use super::token_keys::{self, Holders, KeyState};
 use crate::api::backend_config::{BackendConfig, BackendConfigStatus, DockerHost, Endpoint};
 use crate::api::condition::{self, Progress};
 use crate::api::{ConditionType, Conditions, Reason, Status, names};
@@ -27,6 +27,8 @@ pub struct Seen {
     pub remarks: Vec<String>,
     /// How it stands with the keys of agents' tokens.
     pub keys: KeyState,
+    /// The Workspaces whose boxes hold tokens of other keys than the current one.
+    pub holders: Holders,
     /// Whether so many agents fell silent at once that the fault is likely ours.
     pub too_many_silent: bool,
 }
@@ -210,11 +212,35 @@ fn registry_healthy(seen: &Seen) -> Said {
                 "the Secret {secret:?} of the operator's namespace could not be read yet; it is tried again"
             ),
         ),
+        KeyState::Good { .. } if !seen.holders.lost.is_empty() => {
+            let lost: Vec<String> = seen
+                .holders
+                .lost
+                .iter()
+                .map(|(id, holders)| format!("key-{id} (held by {})", named(holders.iter())))
+                .collect();
+            let message = format!(
+                "the Secret {secret:?} of the operator's namespace lacks keys that boxes hold tokens of: {}; put them \
+                 back, without them these boxes are not heard",
+                lost.join(", "),
+            );
+            (Status::False, Reason::TokenKeyMissing, message)
+        }
         KeyState::Good { .. } if seen.too_many_silent => {
             let reason = Reason::TooManySilent;
             (Status::False, reason, format!("{} {}", reason.meaning(), reason.fix()))
         }
-        KeyState::Good { .. } => (Status::True, Reason::Healthy, "agents are heard".into()),
+        KeyState::Good { .. } => {
+            let waits = seen.holders.older.iter().map(|(id, holders)| {
+                format!(
+                    "; key-{id} must stay in the Secret {secret:?}: {} boxes hold tokens of it until they are \
+                     launched anew",
+                    holders.len()
+                )
+            });
+            let message = std::iter::once("agents are heard".to_owned()).chain(waits).collect();
+            (Status::True, Reason::Healthy, message)
+        }
     }
 }
 
@@ -289,6 +315,7 @@ mod tests {
             preflight: Some(Ok(preflight())),
             remarks: Vec::new(),
             keys: KeyState::Good { current: "k".into() },
+            holders: Holders::default(),
             too_many_silent: false,
         }
     }
@@ -435,6 +462,29 @@ mod tests {
             assert_eq!(words(&status)[2], "RegistryHealthy=False/TokenKeyMissing");
             assert_eq!(words(&status)[4], "Stalled=True/TokenKeyMissing");
         }
+    }
+
+    #[test]
+    fn a_rotation_says_what_it_waits_for() {
+        let config = config();
+        let mut seen = seen(&config, Uses::default());
+        let held = |id: &str| [(id.to_owned(), vec!["ns/w".to_owned()])].into();
+        seen.holders = Holders { older: held("old"), ..Holders::default() };
+        let status = said(&config, &seen, at(0));
+        assert_eq!(words(&status)[2], "RegistryHealthy=True/Healthy");
+        assert!(
+            status.conditions[2].message.contains("key-old must stay"),
+            "{}",
+            status.conditions[2].message
+        );
+        seen.holders = Holders { lost: held("old"), ..Holders::default() };
+        let status = said(&config, &seen, at(0));
+        assert_eq!(words(&status)[2], "RegistryHealthy=False/TokenKeyMissing");
+        assert!(
+            status.conditions[2].message.contains("key-old (held by ns/w)"),
+            "{}",
+            status.conditions[2].message
+        );
     }
 
     #[test]

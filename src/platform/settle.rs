@@ -23,7 +23,9 @@ impl Uses {
             let namespace = workspace.namespace().unwrap_or_default();
             uses.entry(host).or_default().push(format!("{namespace}/{}", workspace.name_any()));
         }
-        uses.values_mut().for_each(|names| names.sort());
+        for names in uses.values_mut() {
+            names.sort();
+        }
         Self(uses)
     }
 
@@ -42,7 +44,8 @@ impl Uses {
     }
 }
 
-fn named<'a>(names: impl Iterator<Item = &'a String>) -> String {
+/// The first few names, and how many more.
+pub(super) fn named<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<&str> = names.map(String::as_str).collect();
     match names.len().checked_sub(NAMED) {
         Some(more @ 1..) => format!("{} and {more} more", names[..NAMED].join(", ")),

@@ -1,11 +1,12 @@
 //! The Secret with the keys of agents' tokens: made once, read again every minute, and never remade while
 //! boxes hold tokens of the old keys.
 
-use crate::api::names;
+use crate::api::workspace::Outcome;
+use crate::api::{Workspace, names};
 use crate::keys::{Keyring, Keys};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, ResourceExt};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +37,38 @@ pub enum KeyState {
     },
 }
 
+/// The Workspaces whose boxes hold a token that was not made with the current key, by the id of its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holders {
+    /// Of a key that is there still: it must stay until they were launched anew.
+    pub older: BTreeMap<String, Vec<String>>,
+    /// Of a key that is not there any more: they are not heard.
+    pub lost: BTreeMap<String, Vec<String>>,
+}
+
+impl Holders {
+    /// Looks through the Workspaces.
+    pub fn of<'a>(workspaces: impl IntoIterator<Item = &'a Workspace>, ring: &Keyring) -> Self {
+        let mut holders = Self::default();
+        for workspace in workspaces {
+            let launch = workspace.status.as_ref().and_then(|status| status.launch.as_ref());
+            let Some(launch) = launch.filter(|l| matches!(l.outcome, Outcome::Pending | Outcome::Launched))
+            else {
+                continue;
+            };
+            let id = &launch.key_id;
+            let list = match (id == ring.current(), ring.contains(id)) {
+                (true, _) => continue,
+                (false, true) => &mut holders.older,
+                (false, false) => &mut holders.lost,
+            };
+            let namespace = workspace.namespace().unwrap_or_default();
+            list.entry(id.clone()).or_default().push(format!("{namespace}/{}", workspace.name_any()));
+        }
+        holders
+    }
+}
+
 /// Reads the Secret into [`Keys`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TokenKeys {
@@ -48,6 +81,11 @@ impl TokenKeys {
     /// Keys that were not read yet, and the Secrets of the operator's namespace.
     pub fn new(api: Api<Secret>, keys: Keys) -> Self {
         Self { api, keys, state: watch::Sender::default() }
+    }
+
+    /// The keys in use.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// How it stands, and word of each change.
@@ -135,6 +173,35 @@ mod tests {
     fn failure(code: u16) -> serde_json::Value {
         json!({"kind": "Status", "status": "Failure", "code": code, "message": "m",
                "reason": if code == 404 { "NotFound" } else { "ServiceUnavailable" }})
+    }
+
+    fn launched(name: &str, key_id: &str, outcome: &str) -> Workspace {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "ns"},
+            "spec": {"runtime": "r"},
+            "status": {"launch": {"attempt": 1, "outcome": outcome, "specHash": "h", "keyID": key_id,
+                                  "request": "{}", "startedAt": "2026-01-01T00:00:00Z"}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_key_is_needed_while_a_live_box_holds_its_token() {
+        let data = [("current", b"new".to_vec()), ("key-new", vec![1; 32]), ("key-old", vec![2; 32])];
+        let data = data.map(|(name, bytes)| (name.to_owned(), k8s_openapi::ByteString(bytes)));
+        let ring = Keyring::from_secret_data(&data.into()).unwrap();
+        let workspaces = [
+            launched("a", "new", "Launched"),
+            launched("b", "old", "Launched"),
+            launched("c", "older", "Pending"),
+            launched("d", "older", "Gone"),
+            launched("e", "old", "Refused"),
+        ];
+        let expected = Holders {
+            older: BTreeMap::from([("old".to_owned(), vec!["ns/b".to_owned()])]),
+            lost: BTreeMap::from([("older".to_owned(), vec!["ns/c".to_owned()])]),
+        };
+        assert_eq!(Holders::of(&workspaces, &ring), expected);
     }
 
     #[tokio::test]
