@@ -72,6 +72,9 @@ pub struct ServeArgs {
     /// The key of that certificate, PEM
     #[arg(long, env = "ATELIER_REGISTRY_TLS_KEY", value_name = "FILE", requires = "registry_tls_cert")]
     pub registry_tls_key: Option<PathBuf>,
+    /// The certificates (PEM) to trust for the registry of the replica that leads [default: the system's]
+    #[arg(long, env = "ATELIER_REGISTRY_LEADER_CA", value_name = "FILE")]
+    pub registry_leader_ca: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "ATELIER_METRICS_BIND", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_bind: SocketAddr,

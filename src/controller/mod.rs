@@ -154,13 +154,19 @@ async fn agents(args: &ControllerArgs, replica: &Replica, listener: TcpListener)
     replica.teams.synced().await;
     replica.workspaces.synced().await;
     replica.token_keys.read().await;
+    let leader_ca = match &args.serve.registry_leader_ca {
+        None => None,
+        Some(file) => Some(std::fs::read(file).map_err(|error| {
+            RunError::Registry(format!("--registry-leader-ca {} cannot be read: {error}", file.display()))
+        })?),
+    };
     let parts = registry::Parts {
         workspaces: replica.workspaces.store().clone(),
         client: replica.cluster.client.clone(),
         keys: replica.keys.clone(),
         liveness: replica.liveness.clone(),
         leadership: replica.leadership.clone(),
-        leader_ca: None,
+        leader_ca,
         settings: registry::Settings::default(),
     };
     let registry = Registry::new(parts).map_err(|error| RunError::Registry(error.to_string()))?;
@@ -330,6 +336,7 @@ mod tests {
             registry_url: url.map(str::to_owned),
             registry_tls_cert: None,
             registry_tls_key: None,
+            registry_leader_ca: None,
             metrics_bind: bind.parse().unwrap(),
         }
     }

@@ -21,16 +21,18 @@ use crate::reconcile::{
     Cache, Change, FinalizerChange, Fresh, Gone, Leadership, Pauses, WriteError, replace_status,
     set_finalizer, write_outcome,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use plan::{Plan, Seen, Step};
+use settle::Uses;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -40,14 +42,16 @@ const FIRST_PREFLIGHT: Duration = Duration::from_secs(2);
 const PREFLIGHT: Duration = Duration::from_secs(10);
 /// How soon to look again after a write was refused, or while Workspaces are waited for.
 const SOON: Duration = Duration::from_secs(1);
+/// How long after a change of Workspaces they are counted.
+const COUNT_AFTER: Duration = Duration::from_secs(2);
 
 /// What the platform's pass needs.
 pub struct Context {
     /// The name of the BackendConfig that counts.
     pub name: String,
-    /// BackendConfigs, for writing.
+    /// Every `BackendConfig`, for writing.
     pub api: Api<BackendConfig>,
-    /// BackendConfigs, as the watch has seen them.
+    /// Every `BackendConfig`, as the watch has seen it.
     pub configs: Cache<BackendConfig>,
     /// Workspaces, as the watch has seen them.
     pub workspaces: Cache<Workspace>,
@@ -130,32 +134,47 @@ impl Platform {
             };
             std::future::ready(ours)
         }));
-        // While the config is on its way out, the end of the last Workspace lets it go.
-        let mut gone = pin!(
-            self.ctx
-                .workspaces
-                .changes()
-                .filter(|change| { std::future::ready(matches!(change, Change::Gone(_) | Change::Missed)) })
-        );
+        let mut workspaces = pin!(self.ctx.workspaces.changes());
         let mut keys = self.ctx.token_keys.state();
         let mut silent = self.ctx.too_many_silent.clone();
-        let mut pause = Duration::ZERO;
+        let mut next = Instant::now();
+        // When to count Workspaces: a little after the first of many changes, and not after each.
+        let mut count_at = None;
         loop {
-            let deleting = self.config().is_some_and(|config| config.metadata.deletion_timestamp.is_some());
+            let at = count_at.map_or(next, |count_at: Instant| count_at.min(next));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep_until(at) => {}
                 _ = configs.next() => {}
-                _ = gone.next(), if deleting => {}
+                _ = workspaces.next(), if count_at.is_none() => {
+                    count_at = Some(Instant::now() + COUNT_AFTER);
+                    continue;
+                }
                 Ok(()) = keys.changed() => {}
                 Ok(()) = silent.changed() => {}
             }
-            pause = self.pass(PREFLIGHT).await;
+            if count_at.is_some_and(|count_at| count_at <= Instant::now()) {
+                count_at = None;
+                // One count sees them all.
+                while workspaces.next().now_or_never().flatten().is_some() {}
+                if next > Instant::now() && !self.is_miscounted() {
+                    continue;
+                }
+            }
+            next = Instant::now() + self.pass(PREFLIGHT).await;
         }
     }
 
     fn config(&self) -> Option<Arc<BackendConfig>> {
         self.ctx.configs.store().get(&ObjectRef::new(&self.ctx.name))
+    }
+
+    /// Whether the status says another number of Workspaces than there are.
+    fn is_miscounted(&self) -> bool {
+        let Some(config) = self.config() else { return false };
+        let said = config.status.as_ref().and_then(|status| status.workspaces);
+        let uses = Uses::of(self.ctx.workspaces.store().state().iter().map(|workspace| &**workspace));
+        said != i32::try_from(uses.count()).ok()
     }
 
     /// One pass; how long until the next.

@@ -141,7 +141,7 @@ impl TokenKeys {
             // It is there after all.
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
             Ok(Err(error)) => {
-                warn!(secret = SECRET, %error, "the token keys could not be made; it is tried again")
+                warn!(secret = SECRET, %error, "the token keys could not be made; it is tried again");
             }
             Err(_) => warn!(secret = SECRET, "the token keys could not be made in time; it is tried again"),
         }
