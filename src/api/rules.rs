@@ -46,6 +46,7 @@ fn workspace(spec: Value) -> Value {
     json!({"metadata": {"name": "w"}, "spec": spec})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn team(defaults: Value, member: Value) -> Value {
     let mut member = member;
     member["name"] = json!("m");

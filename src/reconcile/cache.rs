@@ -258,6 +258,7 @@ mod tests {
         }
 
         /// Applies an event; what was heard of it, in words.
+        #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
         fn hears(&mut self, event: Event<Workspace>) -> Vec<String> {
             self.keeper.apply(&event);
             let mut words = Vec::new();
