@@ -122,7 +122,7 @@ fn refused(apply: &Apply, error: &Error) -> Applied {
         // What was to be made is there already: the next look finds whose it is.
         409 if apply.existing.is_none() => Applied::Stale,
         409 if has_cause(status, |cause| cause.reason == "FieldManagerConflict") => reject(format!(
-            "somebody else set a field that the Team sets too: {words}. Put the change into the Team, or undo it on the Workspace"
+            "somebody else set a field that the Team sets too: {words}. Put the change into the Team, or give the Workspace's field the Team's value"
         )),
         409 => Applied::Stale,
         // Another uid, or another controller beside ours.

@@ -308,6 +308,20 @@ pub async fn shares_suspend_and_restart(client: &Client) {
     spec["suspend"] = false.into();
     bench.expanded(&bench.apply("studio", spec.clone()).await).await;
     assert_eq!(suspended().await, ["studio-writer"], "what a person suspended stays so");
+
+    // A person who resumed a member keeps the say over it, and the Team says so.
+    bench.edit("studio-writer", json!({"spec": {"suspend": false}})).await;
+    spec["suspend"] = true.into();
+    let team = bench.apply("studio", spec).await;
+    let said = bench.until(&team, ConditionType::Expanded, Reason::ChildRejected).await;
+    assert!(
+        said.message.contains("kubectl-edit") && said.message.contains(".spec.suspend"),
+        "{}",
+        said.message
+    );
+    assert_eq!(suspended().await.len(), 3);
+    bench.edit("studio-writer", json!({"spec": {"suspend": true}})).await;
+    bench.expanded(&team).await;
 }
 
 /// A person's edit of what the Team says is not overruled: it is told, once, and ends when it is undone.
