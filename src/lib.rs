@@ -1,13 +1,21 @@
 //! Atelier: the map of the house.
 //!
 //! ```text
-//! controller  ->  workspace, team, platform, registry  ->  backend, liveness, keys, reconcile  ->  metrics, api
+//! controller                                what `atelier controller` runs: flags, election, wiring, HTTP
+//!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
+//!     backend                               the one door to the machines; the Docker adapter behind it
+//!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
+//!       metrics                             what is counted
+//!         api                               the custom resources, their conditions, reasons and names
 //! ```
 //!
-//! Arrows point down only. A reconcile is `observe -> plan -> act -> report`: reads at one edge, one effect at
-//! the other, and between them a pure function.
+//! A module names only what stands below it, and `team` never `backend`; a test holds them to it. A reconcile
+//! is `observe -> plan -> act -> report`: reads at one edge, one effect at the other, and between them a pure
+//! function.
 
 pub mod api;
+#[cfg(test)]
+mod arrows;
 pub mod backend;
 pub mod controller;
 pub mod keys;

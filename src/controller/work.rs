@@ -142,7 +142,7 @@ fn workspace_context(args: &ControllerArgs, replica: &Replica) -> workspace::Con
         backoff: Backoff::new(pauses),
         settings: workspace::Settings {
             operator_namespace: replica.cluster.operator_namespace.clone(),
-            resync: pace.resync,
+            resync: pace.resync.min(pace.references_period),
             periods: workspace::seen::Periods {
                 pauses,
                 healthy: pace.healthy_after,
