@@ -15,13 +15,10 @@ pub async fn register(State(registry): State<Arc<Registry>>, caller: Caller, req
     heard(&registry, &caller, request, |body| {
         accept_registration(&registry, &caller, body).inspect_err(|refusal| {
             // It registers once and reads no answer: the person who looks at the Workspace must see why.
-            registry.liveness.rejected(&caller.uid, caller.attempt, &refusal.body.error, Timestamp::now());
-            tracing::warn!(
-                uid = caller.uid,
-                attempt = caller.attempt,
-                error = refusal.body.error,
-                "refused a registration"
-            );
+            let (uid, attempt, error) = (&caller.uid, caller.attempt, &refusal.body.error);
+            if registry.liveness.rejected(uid, attempt, error, Timestamp::now()) {
+                tracing::warn!(uid, attempt, error, "refused a registration");
+            }
         })
     })
     .await
@@ -32,8 +29,10 @@ fn accept_registration(registry: &Registry, caller: &Caller, body: &[u8]) -> Res
     caller.must_be("`id`", &register.id)?;
     let url = advertised::check(&register.url, &caller.workspace).map_err(Refusal::bad)?;
     let now = Timestamp::now();
-    registry.liveness.registered(&caller.uid, caller.attempt, &url, &register.agent_card, now);
-    tracing::info!(uid = caller.uid, attempt = caller.attempt, url, "agent registered");
+    let (uid, attempt) = (&caller.uid, caller.attempt);
+    if registry.liveness.registered(uid, attempt, &url, &register.agent_card, now) {
+        tracing::info!(uid, attempt, url, "an agent registered");
+    }
     Ok(said(StatusWord::Registered))
 }
 

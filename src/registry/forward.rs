@@ -1,12 +1,12 @@
 //! A replica that does not lead passes what agents say on to the one that does.
 
+use super::a2a::{capped, plain};
 use super::{Refusal, Registry, Standing, reply};
 use atelier_wire::BODY_MAX_BYTES;
 use axum::body::Bytes;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::response::Response;
-use reqwest::redirect::Policy;
 use std::time::Duration;
 
 /// Marks a call that was passed on once: whoever gets it and does not lead passes it no further.
@@ -15,11 +15,15 @@ const FORWARDED: &str = "x-atelier-forwarded";
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A client for the leader's registry, which trusts these certificates (PEM) or else the system's.
+///
+/// # Errors
+/// When these are no certificates.
 pub fn client(ca: Option<&[u8]>) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = super::a2a::plain().connect_timeout(CONNECT_DEADLINE).redirect(Policy::none());
+    let builder = || plain().connect_timeout(CONNECT_DEADLINE);
     match ca {
-        Some(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?).build(),
-        None => builder.build(),
+        Some(pem) => builder().tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?).build(),
+        // A system without any certificates is no hindrance where the leader speaks plain HTTP.
+        None => builder().build().or_else(|_| builder().tls_certs_only([]).build()),
     }
 }
 
@@ -46,7 +50,7 @@ impl Registry {
             Refusal::unavailable("the leader did not answer: try again")
         })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = super::a2a::capped(answer, BODY_MAX_BYTES).await?;
+        let body = capped(answer, BODY_MAX_BYTES).await?;
         Ok(reply::passed_on(status, &headers, &[CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE], body))
     }
 }

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 /// How long calls under way may take once the process is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long the headers of a call may take to arrive.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the first call of a connection may take to arrive.
+const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next call. Longer than the pause between two heartbeats, so that an
+/// agent does not send one into a connection that is just being closed.
+const IDLE_MAX: Duration = Duration::from_secs(75);
 
 /// The files of the registry's certificate, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +41,8 @@ pub async fn serve(
     let handle = Handle::new();
     let app = registry.router().into_make_service_with_connect_info::<SocketAddr>();
     let mut server =
-        axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(HEADER_DEADLINE);
-    server.http_builder().http1().header_read_timeout(HEADER_DEADLINE);
+        axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(FIRST_CALL_DEADLINE);
+    server.http_builder().http1().header_read_timeout(IDLE_MAX);
     let stop = async {
         shutdown.await;
         handle.graceful_shutdown(Some(GRACE));
