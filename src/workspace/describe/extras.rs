@@ -84,7 +84,12 @@ impl Describer<'_> {
         }
     }
 
-    pub(super) fn up_to_date(&self, conditions: &mut Conditions<'_>) {
+    /// Whether it is being deleted and the backend that has its box cannot be asked.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.before.launch.is_some() && (self.seen.place.is_err() || self.seen.boxes.is_err())
+    }
+
+    fn up_to_date(&self, conditions: &mut Conditions<'_>) {
         let type_ = ConditionType::UpToDate;
         let (Ok(desired), Some(launch)) = (&self.seen.desired, &self.before.launch) else {
             if let Some(Condition { status, reason, message, .. }) =

@@ -103,7 +103,9 @@ impl<'a> Describer<'a> {
             }
         }
         self.extras(&mut conditions);
-        status.diagnosis = cause.as_ref().and_then(|(type_, reason, message)| {
+        // A box that is gone because it was to go needs no explanation.
+        let explained = cause.as_ref().filter(|_| !self.deleting || self.is_stuck());
+        status.diagnosis = explained.and_then(|(type_, reason, message)| {
             let steps = diagnosis::steps(&conditions, self.before, self.mine, &self.seen.agent);
             diagnosis::diagnose(*type_, *reason, message, steps, self.before, self.seen, self.now)
         });

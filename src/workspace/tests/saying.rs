@@ -96,3 +96,15 @@ async fn the_output_of_a_box_that_exited_stands_in_its_diagnosis() {
     let said = find(&driver.status().conditions, ConditionType::Diagnosed).cloned().unwrap();
     assert!(said.message.contains("scripted output") && said.message.contains("Hint:"), "{}", said.message);
 }
+
+#[tokio::test]
+async fn a_box_that_goes_because_it_was_to_go_is_not_diagnosed() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    driver.delete();
+    driver.pass().await;
+    let status = driver.status();
+    assert!(is_true(&status.conditions, ConditionType::Deleting));
+    assert!(status.diagnosis.is_none(), "{:?}", status.diagnosis);
+    assert!(find(&status.conditions, ConditionType::Diagnosed).is_none());
+}
