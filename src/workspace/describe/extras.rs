@@ -68,9 +68,7 @@ impl Describer<'_> {
             conditions.set(ConditionType::Suspended, Status::True, Reason::Suspended, "spec.suspend is true");
         }
         if self.deleting {
-            let stuck =
-                self.before.launch.is_some() && (self.seen.place.is_err() || self.seen.boxes.is_err());
-            if stuck {
+            if self.is_stuck() {
                 let (_, _, why) = self.backend_ready();
                 conditions.set(ConditionType::Deleting, Status::True, Reason::WaitingForBackend, why);
             } else {
