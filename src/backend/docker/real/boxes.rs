@@ -136,6 +136,7 @@ async fn only_the_very_box_is_adopted() {
     let error = other.create(&placement).await.expect_err("of another spec");
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");
     placement.destroy(&made).await.expect("destroyed");
+    assert_eq!(site.volumes(), [names::workspace_volume(&ask.uid)], "its files are gone with it");
     let name = names::instance(&ask.uid, 1);
     docker(&["create", "--name", &name, &ask.image, "/bin/sh"]);
     let error = ask.create(&placement).await.expect_err("a stranger's");

@@ -19,8 +19,10 @@ use crate::backend::{
     Maker, Placement,
 };
 use crate::metrics::Metrics;
+use futures::{Stream, StreamExt};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -253,6 +255,12 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits for a hint for this Workspace; those for others are passed over.
+async fn hint(hints: &mut Pin<&mut impl Stream<Item = String>>, uid: &str) {
+    let found = async { while hints.next().await.expect("hints do not end") != uid {} };
+    tokio::time::timeout(PATIENCE, found).await.expect("a hint");
 }
 
 /// Waits until a box has printed what a function accepts.

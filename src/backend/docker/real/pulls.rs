@@ -1,6 +1,6 @@
 //! Images that are not there: pulls from a registry on this machine, and pulls that fail.
 
-use super::{Site, ask, docker, number, until};
+use super::{Site, ask, docker, hint, number, until};
 use crate::backend::{ErrorKind, ImageState, PullCredentials};
 use axum::Router;
 use axum::extract::Path;
@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -94,7 +93,7 @@ async fn an_image_is_pulled_with_the_registrys_credentials() {
     let mut hints = pin!(site.backends.hints());
 
     placement.pull(&request, None).await.expect("begun");
-    assert_eq!(hints.next().await.as_deref(), Some(&*ask.uid), "a hint when the pull has ended");
+    hint(&mut hints, &ask.uid).await;
     let state = placement.image(&request).await;
     assert!(matches!(&state, Ok(ImageState::Failed(words, _)) if words.contains(&ask.image)), "{state:?}");
 
@@ -102,7 +101,7 @@ async fn an_image_is_pulled_with_the_registrys_credentials() {
     let credentials = PullCredentials { docker_config_json: config.to_string().into_bytes() };
     placement.pull(&request, Some(credentials.clone())).await.expect("begun");
     placement.pull(&request, Some(credentials)).await.expect("under way, or over");
-    assert_eq!(hints.next().await.as_deref(), Some(&*ask.uid));
+    hint(&mut hints, &ask.uid).await;
     let state = until("the pull ends", async || match placement.image(&request).await {
         Ok(ImageState::Pulling(_)) => None,
         other => Some(other),
@@ -122,7 +121,7 @@ async fn a_pull_that_fails_says_why() {
     let request = ask.render(&placement);
     let mut hints = pin!(site.backends.hints());
     placement.pull(&request, None).await.expect("begun");
-    hints.next().await;
+    hint(&mut hints, &ask.uid).await;
     let state = placement.image(&request).await;
     assert!(matches!(&state, Ok(ImageState::Failed(words, _)) if words.contains("refused")), "{state:?}");
 }

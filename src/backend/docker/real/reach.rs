@@ -1,11 +1,11 @@
 //! Engines that go away, come back, or are another one; and hints.
 
-use super::{Site, ask, docker, setting, until};
+use super::{PATIENCE, Site, ask, docker, hint, setting, until};
 use crate::backend::docker::TlsFiles;
 use crate::backend::{BoxState, ErrorKind};
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -52,12 +52,6 @@ impl Line {
         }
         std::fs::remove_file(&self.path).expect("it was there");
     }
-}
-
-/// Waits for a hint for this Workspace; those for others are passed over.
-async fn hint(hints: &mut Pin<&mut impl Stream<Item = String>>, uid: &str) {
-    let found = async { while hints.next().await.expect("hints do not end") != uid {} };
-    tokio::time::timeout(super::PATIENCE, found).await.expect("a hint");
 }
 
 #[tokio::test]
@@ -175,8 +169,8 @@ async fn everybody_is_looked_at_once_when_the_engine_is_back() {
         docker(&["rm", "--force", &gone.id]);
         line.open();
         // In the order of their uids.
-        assert_eq!(hints.next().await.as_deref(), Some(&*one.uid));
-        assert_eq!(hints.next().await.as_deref(), Some(&*two.uid));
+        let both = tokio::time::timeout(PATIENCE, hints.by_ref().take(2).collect::<Vec<_>>()).await;
+        assert_eq!(both, Ok(vec![one.uid.clone(), two.uid.clone()]));
     };
     tokio::select! {
         () = site.backends.watch(Duration::from_secs(3600)) => unreachable!("it never ends"),
