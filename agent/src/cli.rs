@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use crate::error::Error;
 use crate::misbehave::Misbehaviour;
 use crate::{look, misbehave, run};
 
@@ -75,27 +76,6 @@ pub(crate) async fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Peers => look::peers().await,
         Command::Misbehave(misbehaviour) => misbehave::misbehave(misbehaviour).await,
     }
-}
-
-/// Why the agent could not do what was asked for.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Settings(#[from] crate::settings::Error),
-    #[error(transparent)]
-    Tls(#[from] crate::tls::Error),
-    #[error(transparent)]
-    Call(#[from] crate::registry::CallError),
-    #[error("cannot serve A2A on port {port}: {cause}; free the port or change a2a.port in config.yaml")]
-    Bind { port: u16, cause: std::io::Error },
-    #[error("the A2A endpoint stopped: {0}")]
-    Serve(std::io::Error),
-    #[error("cannot listen for signals: {0}")]
-    Signals(std::io::Error),
-    #[error("cannot wait for the command: {0}")]
-    Wait(std::io::Error),
-    #[error("cannot write to standard output: {0}")]
-    Print(std::io::Error),
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use atelier_wire::Peer;
 
-use crate::cli::Error;
+use crate::error::Error;
 use crate::log::say;
 use crate::registry::{Registry, client, unavailable};
 use crate::settings::{Settings, private_ca};

@@ -19,6 +19,7 @@ mod beats;
 mod card;
 mod cli;
 mod endpoint;
+mod error;
 mod link;
 mod log;
 mod look;

@@ -5,7 +5,7 @@ use std::future::pending;
 use clap::Subcommand;
 
 use crate::beats::Beats;
-use crate::cli::Error;
+use crate::error::Error;
 use crate::log::say;
 use crate::look;
 use crate::run::serve;

@@ -8,7 +8,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 
-use crate::cli::Error;
+use crate::error::Error;
 use crate::settings::Settings;
 use crate::tls;
 

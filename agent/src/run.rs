@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::beats::Beats;
 use crate::card::{echo_skill, registration};
-use crate::cli::Error;
 use crate::endpoint;
+use crate::error::Error;
 use crate::link::{Conduct, report_boot, stay_connected};
 use crate::registry::Registry;
 use crate::settings::Settings;

@@ -6,7 +6,7 @@ use std::task::Poll;
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use crate::cli::Error;
+use crate::error::Error;
 
 /// Signals that reached this process, those that ask it to stop and those that only a command understands.
 pub(crate) struct Signals([(Stream, Signal); 6]);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::cli::Error;
+use crate::error::Error;
 use crate::link::report_exit;
 use crate::log::say;
 use crate::registry::Registry;

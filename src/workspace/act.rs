@@ -9,7 +9,7 @@ use crate::api::workspace::{Launch, Workspace};
 use crate::backend::{BackendError, BoxFile, BoxSeen, Contents, ErrorKind};
 use crate::keys::Purpose;
 use crate::metrics::{Effect, Outcome};
-use crate::reconcile::{FinalizerChange, WriteError, set_finalizer};
+use crate::reconcile::{FinalizerChange, WriteError, set_finalizer, write_outcome};
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
 
@@ -114,6 +114,6 @@ async fn finalizer(ws: &Workspace, ctx: &Context, change: FinalizerChange) -> Re
         FinalizerChange::Remove => Effect::ReleaseFinalizer,
     };
     let result = set_finalizer(&api, ws, names::FINALIZER, change).await;
-    ctx.metrics.effect(effect, super::report::outcome(&result));
+    ctx.metrics.effect(effect, write_outcome(&result));
     Ok(Done::Written(ctx.fresh.remember(result?)))
 }

@@ -12,8 +12,8 @@ use crate::api::condition::{find, is_true};
 use crate::api::workspace::{Workspace, WorkspaceStatus};
 use crate::api::{ConditionType, Reason};
 use crate::backend::Class;
-use crate::metrics::{Effect, ErrorClass, Outcome};
-use crate::reconcile::{EventReason, WriteError, replace_status, same};
+use crate::metrics::{Effect, ErrorClass};
+use crate::reconcile::{EventReason, WriteError, replace_status, same, write_outcome};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 use std::time::{Duration, Instant};
@@ -160,7 +160,7 @@ async fn write(
     let api: Api<Workspace> = Api::namespaced(ctx.client.clone(), &ws.namespace().unwrap_or_default());
     let started = Instant::now();
     let result = replace_status(&api, ws, &said.status).await;
-    ctx.metrics.effect(Effect::WriteStatus, outcome(&result));
+    ctx.metrics.effect(Effect::WriteStatus, write_outcome(&result));
     tracing::debug!(workspace = %ws.name_any(), namespace = ?ws.namespace(), took = ?started.elapsed(), ok = result.is_ok(), "status");
     ctx.fresh.remember(result?);
     Ok(())
@@ -174,15 +174,6 @@ fn is_only_progress(before: &WorkspaceStatus, said: &WorkspaceStatus) -> bool {
     };
     let texts = ["/conditions/*/message", "/diagnosis"];
     pulling(before) && pulling(said) && same(Some(before), said, &texts)
-}
-
-/// How a write ended, for the metrics.
-pub fn outcome<T>(result: &Result<T, WriteError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Ok,
-        Err(WriteError::Conflict) => Outcome::Conflict,
-        Err(_) => Outcome::Error,
-    }
 }
 
 fn gone(ws: &Workspace, before: &WorkspaceStatus, why: Release, ctx: &Context) {
