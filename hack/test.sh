@@ -21,8 +21,10 @@ control_plane() {
 
 stage "control plane binaries" control_plane
 stage "lint" hack/lint.sh
-stage "unit tests" cargo test --locked --workspace --lib --bins --no-fail-fast
+stage "unit tests" cargo test --locked --package atelier --package atelier-wire --lib --bins --no-fail-fast
 stage "doctests" cargo test --locked --workspace --doc --no-fail-fast
+stage "unit tests on a real engine and API server" hack/test-real.sh
+stage "agent" cargo test --locked --package atelier-agent --tests --no-fail-fast
 stage "agent binary" hack/image.sh --binary
 stage "black-box tests" cargo test --locked --package atelier --test it --no-fail-fast
 
