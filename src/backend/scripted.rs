@@ -1,4 +1,5 @@
 //! A backend in memory for tests: it does what it is told, and crashes and fails where it is told.
+#![expect(clippy::unused_async, reason = "it has the adapters' methods, and those await")]
 
 use super::{
     BackendError, BoxOrder, BoxSeen, BoxState, ContainerPlan, Contents, ErrorKind, ImageState,
@@ -209,7 +210,10 @@ impl World {
 
     pub(crate) async fn pull(&self, request: &str, _: Option<PullCredentials>) -> Result<(), BackendError> {
         let image = plan(request)?.image;
-        self.effect(format!("pull {image}"), |s| drop(s.pulled.insert(image.clone()))).await
+        self.effect(format!("pull {image}"), |s| {
+            s.pulled.insert(image.clone());
+        })
+        .await
     }
 
     pub(crate) async fn create(&self, request: &str, contents: &Contents) -> Result<BoxSeen, BackendError> {
@@ -311,7 +315,10 @@ impl World {
         let id = &seen.id;
         self.effect(format!("remove {id}"), |s| s.boxes.retain(|b| b.seen.id != *id)).await?;
         let configs = format!("{}-configs", id.split('#').next().unwrap_or_default());
-        self.effect(format!("remove volume {configs}"), |s| drop(s.volumes.remove(&configs))).await
+        self.effect(format!("remove volume {configs}"), |s| {
+            s.volumes.remove(&configs);
+        })
+        .await
     }
 
     pub(crate) async fn leftovers(

@@ -18,6 +18,7 @@ const ME: Identity<'_> = Identity {
     ca_bundle: None,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
 fn spec(fields: Value) -> WorkspaceSpec {
     let mut spec = json!({ "runtime": "demo" });
     spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
