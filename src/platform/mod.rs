@@ -279,7 +279,7 @@ impl Platform {
                 Ok(true)
             }
             Err(WriteError::Gone) => {
-                self.fresh.forget(&uid);
+                self.fresh.gone(&uid);
                 Ok(true)
             }
             Err(error) => {

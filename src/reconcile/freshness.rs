@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a live read may take.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,7 +21,12 @@ enum Known<K> {
     Reply(Arc<K>),
     /// A write whose outcome is unknown, or that met a conflict.
     Doubt,
+    /// It is gone since then, whatever the store still shows.
+    Gone(Instant),
 }
+
+/// How long the store may go on showing what is gone.
+const STORE_LAG: Duration = Duration::from_secs(300);
 
 impl<K> Default for Fresh<K> {
     fn default() -> Self {
@@ -58,9 +63,11 @@ where
         self.lock().insert(uid.to_owned(), Known::Doubt);
     }
 
-    /// Drops what is known of an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    /// An object is gone: what the store still shows of it is old, and nothing is to be done about it.
+    pub fn gone(&self, uid: &str) {
+        let mut known = self.lock();
+        known.retain(|_, known| !matches!(known, Known::Gone(since) if since.elapsed() > STORE_LAG));
+        known.insert(uid.to_owned(), Known::Gone(Instant::now()));
     }
 
     /// The newest version of the object that this process knows. Reads it live if a write left a doubt.
@@ -68,7 +75,7 @@ where
     /// # Errors
     /// When the live read finds another object or none, or gets no answer. The doubt stays then.
     pub async fn latest_or_get(&self, api: &Api<K>, from_store: Arc<K>) -> Result<Arc<K>, Gone> {
-        if let Some(latest) = self.latest(&from_store) {
+        if let Some(latest) = self.latest(&from_store)? {
             return Ok(latest);
         }
         let read = tokio::time::timeout(READ_DEADLINE, api.get_opt(&from_store.name_any())).await;
@@ -84,18 +91,19 @@ where
     }
 
     /// The newer of the store's version and the remembered one; none if there is a doubt.
-    fn latest(&self, from_store: &Arc<K>) -> Option<Arc<K>> {
-        let Some(uid) = from_store.uid() else { return Some(from_store.clone()) };
+    fn latest(&self, from_store: &Arc<K>) -> Result<Option<Arc<K>>, Gone> {
+        let Some(uid) = from_store.uid() else { return Ok(Some(from_store.clone())) };
         let mut known = self.lock();
-        match known.get(&uid) {
+        Ok(match known.get(&uid) {
             None => Some(from_store.clone()),
+            Some(Known::Gone(_)) => return Err(Gone::Gone),
             Some(Known::Doubt) => None,
             Some(Known::Reply(reply)) if version(&**reply) > version(&**from_store) => Some(reply.clone()),
             Some(Known::Reply(_)) => {
                 known.remove(&uid);
                 Some(from_store.clone())
             }
-        }
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known<K>>> {
@@ -180,6 +188,21 @@ mod tests {
             assert!(matches!(read, Err(Gone::Unread(_))), "{read:?}");
         }
         assert_eq!(calls.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_stays_gone_whatever_the_store_shows() {
+        let (client, calls) = api_server(200, object("u", "12"));
+        let api = Api::namespaced(client, "ns");
+        let fresh = Fresh::default();
+        fresh.remember(Workspace::clone(&workspace("u", "10")));
+        fresh.gone("u");
+        for store in ["9", "11"] {
+            let read = fresh.latest_or_get(&api, workspace("u", store)).await;
+            assert!(matches!(read, Err(Gone::Gone)), "{read:?}");
+        }
+        assert!(fresh.latest_or_get(&api, workspace("another", "9")).await.is_ok());
+        assert!(calls.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -198,7 +198,7 @@ async fn pass(from_store: Arc<Team>, ctx: &Context) -> Result<Action, Error> {
 }
 
 fn forget(ctx: &Context, uid: &str) {
-    ctx.fresh.forget(uid);
+    ctx.fresh.gone(uid);
     ctx.backoff.reset(uid);
     ctx.memory.take(uid);
 }

@@ -108,7 +108,7 @@ impl Context {
 
     /// Drops what is known of a Workspace that is gone.
     fn forget(&self, uid: &str) {
-        self.fresh.forget(uid);
+        self.fresh.gone(uid);
         self.failures.clear(uid);
         self.backoff.reset(uid);
         self.liveness.forget(uid);
