@@ -46,8 +46,8 @@ async fn a_workspace_costs_few_writes() {
         let first: Vec<_> = to_ready.iter().filter(of).collect();
         let last: Vec<_> = all[to_ready.len()..].iter().filter(of).collect();
         let events: Vec<_> = all.iter().filter(|write| write.is_event_about(name)).collect();
-        assert!(first.len() <= TO_READY, "{name} to Ready: {first:#?}");
-        assert!(last.len() <= TO_GONE, "{name} to gone: {last:#?}");
+        assert!(first.len() <= TO_READY, "{name} to Ready: {first:#?}\n{}", scene.history(name));
+        assert!(last.len() <= TO_GONE, "{name} to gone: {last:#?}\n{}", scene.history(name));
         assert!(events.len() <= EVENTS, "{name} has had: {events:#?}\n{}", scene.describe().await);
         assert!(
             !first.is_empty() && !last.is_empty(),

@@ -156,9 +156,15 @@ fn find<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     conditions(object).iter().find(|c| c["type"] == type_)
 }
 
-/// Every distinct status of our kinds since it started.
+/// Every distinct status of our kinds since it started, and what each object has said in turn.
 #[derive(Clone, Default)]
-pub struct Recorder(Arc<Mutex<BTreeMap<String, Value>>>);
+pub struct Recorder(Arc<Mutex<Recorded>>);
+
+#[derive(Default)]
+struct Recorded {
+    by_shape: BTreeMap<String, Value>,
+    by_object: BTreeMap<String, Vec<String>>,
+}
 
 impl Recorder {
     /// Watches all objects of our kinds.
@@ -186,13 +192,28 @@ impl Recorder {
 
     fn add(&self, object: Value) {
         let shape = shape(&object);
-        self.0.lock().unwrap().entry(shape).or_insert(object);
+        let metadata = &object["metadata"];
+        let version = metadata["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        let object_name = key(metadata["namespace"].as_str(), metadata["name"].as_str());
+        let mut recorded = self.0.lock().unwrap();
+        recorded.by_object.entry(object_name).or_default().push(format!("{version} {shape}"));
+        recorded.by_shape.entry(shape).or_insert(object);
     }
 
     /// One object for each distinct status.
     pub fn distinct(&self) -> Vec<Value> {
-        self.0.lock().unwrap().values().cloned().collect()
+        self.0.lock().unwrap().by_shape.values().cloned().collect()
     }
+
+    /// What an object has said in turn.
+    pub fn history(&self, namespace: &str, name: &str) -> Vec<String> {
+        let recorded = self.0.lock().unwrap();
+        recorded.by_object.get(&key(Some(namespace), Some(name))).cloned().unwrap_or_default()
+    }
+}
+
+fn key(namespace: Option<&str>, name: Option<&str>) -> String {
+    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }
 
 /// What the verdict can depend on.

@@ -216,7 +216,7 @@ impl Scene {
                 runtime("exits", 120, &["exit", "--code", "3", "--print", "no model key was given"]),
                 runtime("hungry", 120, &["allocate", "--mebibytes", "1024"]),
                 runtime("silent", 4, &["silent"]),
-                runtime("boot-only", 4, &["boot-only"]),
+                runtime("boot-only", 15, &["boot-only"]),
                 runtime("falls-silent", 120, &["stop-heartbeat", "--after", "3"]),
                 runtime("wedged", 120, &["waver", "--wedged"]),
                 {"name": "no-image", "image": "127.0.0.1:1/no/such:image", "bootTimeoutSeconds": 60},
@@ -368,6 +368,11 @@ impl Scene {
         .await
     }
 
+    /// What a Workspace has said in turn, also one that is gone.
+    pub fn history(&self, workspace: &str) -> String {
+        self.world.statuses.history(&self.name, workspace).join("\n")
+    }
+
     /// Waits until nothing that this scene's operators made is left: no object, container, volume or network.
     pub async fn until_nothing_is_left(&self) {
         self.within(wait::LATER, "nothing is left", async || {
@@ -403,7 +408,9 @@ impl Scene {
         for ws in
             self.api::<Workspace>().list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default()
         {
-            let _ = writeln!(text, "Workspace {}: {}", ws.name_any(), words(conditions(&ws)));
+            let name = ws.name_any();
+            let history = self.world.statuses.history(&self.name, &name).join("\n    ");
+            let _ = writeln!(text, "Workspace {name}: {}\n  in turn:\n    {history}", words(conditions(&ws)));
         }
         let events = run(self.kubectl().args(["get", "events", "--sort-by=.metadata.creationTimestamp"]));
         text.push_str(&events.unwrap_or_default());
