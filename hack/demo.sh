@@ -81,15 +81,10 @@ if [ -n "$bridge" ] && ip -o address 2>/dev/null | grep -qF " $bridge/"; then RE
 pool=$(sed -n 's/^POOL=//p' "$ENGINE_DIR/engine.env" 2>/dev/null || true)
 
 say "applying the BackendConfig and the Team $TEAM"
+for namespace in "$OPERATOR_NAMESPACE" "$NAMESPACE"; do
+    kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
+done
 kubectl apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Namespace
-metadata: {name: $OPERATOR_NAMESPACE}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: $NAMESPACE}
----
 apiVersion: atelier.dev/v1alpha1
 kind: BackendConfig
 metadata: {name: cluster, labels: {atelier.dev/demo: "true"}}
