@@ -313,6 +313,7 @@ pub fn truncate(mut text: String, max_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -339,6 +340,43 @@ mod tests {
                 assert!(!reason.fix().is_empty(), "{reason} is a person's to mend and does not say how");
             }
             assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+    }
+
+    /// `docs/troubleshooting.md` has a section for each reason that is not simply good news, in the words above.
+    #[test]
+    fn the_documents_explain_every_reason() {
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md")).unwrap();
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sections: BTreeMap<&str, String> = text
+            .split("\n## ")
+            .flat_map(|chapter| chapter.split("\n### ").skip(1))
+            .filter_map(|section| section.split_once('\n'))
+            .map(|(title, body)| (title, one_line(body)))
+            .collect();
+        for reason in Reason::ALL {
+            let (meaning, fix) = (reason.meaning(), reason.fix());
+            let Some(section) = sections.get(reason.as_str()) else {
+                let is_row =
+                    |line: &str| line.starts_with(&format!("| `{reason}` |")) && line.contains(meaning);
+                assert!(
+                    text.lines().any(is_row),
+                    "docs/troubleshooting.md says nothing of {reason}: {meaning}"
+                );
+                continue;
+            };
+            assert!(section.contains(&format!("**Means.** {meaning}")), "{reason} means: {meaning}");
+            assert!(
+                fix.is_empty() || section.contains(&format!("**Fix.** {fix}")),
+                "{reason} is mended so: {fix}"
+            );
+        }
+        for title in sections.keys().filter(|title| !title.contains(' ')) {
+            assert!(
+                Reason::parse(title).is_some(),
+                "docs/troubleshooting.md explains {title}, which nothing says"
+            );
         }
     }
 
