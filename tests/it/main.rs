@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    world::tear_down_on_interrupt();
+    world::tear_down_on_signals();
     let conclusion = run(&arguments, trials());
     let failed = conclusion.has_failed() | last_word(&arguments);
     world::tear_down();

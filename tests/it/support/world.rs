@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::thread;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::OnceCell;
 
 /// The world.
@@ -71,13 +72,17 @@ pub fn tear_down() {
     }
 }
 
-/// Ctrl-C ends the run as its end would.
-pub fn tear_down_on_interrupt() {
+/// Ctrl-C and SIGTERM end the run as its end would.
+pub fn tear_down_on_signals() {
     runtime().spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            tear_down();
-            process::exit(130);
+        let mut term = signal(SignalKind::terminate()).unwrap();
+        let mut int = signal(SignalKind::interrupt()).unwrap();
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
         }
+        tear_down();
+        process::exit(130);
     });
 }
 
