@@ -91,12 +91,13 @@ async fn the_server_ends_when_it_is_told_to_and_answers_what_it_has_begun() {
     let world = World::new([with(workspace("w"), &[("/status/instance/address", json!(address))])]);
     let call = world.post_as("w", &paths::workspace_a2a(&uid("w")), json!({}));
     let call = tokio::spawn(async move { call.expect(200).await });
-    arrives.recv().await.unwrap();
+    tokio::time::timeout(DEADLINE, arrives.recv()).await.unwrap().unwrap();
     world.shutdown.cancel();
     let address: SocketAddr = world.url.trim_start_matches("http://").parse().unwrap();
     eventually("no new connections", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     go.send_replace(true);
-    assert_eq!(call.await.unwrap(), json!({"done": true}));
+    let answer = tokio::time::timeout(DEADLINE, call).await.unwrap().unwrap();
+    assert_eq!(answer, json!({"done": true}));
     tokio::time::timeout(DEADLINE, world.server).await.unwrap().unwrap().unwrap();
 }
 
