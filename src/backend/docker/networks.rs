@@ -10,9 +10,15 @@ use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How often another range is tried when the engine finds that one overlaps: others may use the pool as well.
 const TRIES: usize = 16;
+
+/// How long an engine may refuse to remove a network that it shows as empty before it is left behind. Under load
+/// some engines (20.10 among them) lose count of a network's endpoints: they refuse until they are restarted.
+/// Nothing of a user's is in a network, so it must not hold up the deletion of a Workspace.
+const GIVE_UP: Duration = Duration::from_secs(15);
 
 /// What is known of an engine's networks.
 #[derive(Debug, Default)]
@@ -20,6 +26,8 @@ pub(super) struct Networks {
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     /// Ranges of networks that are being made: the engine's list does not show them yet.
     reserved: Mutex<Vec<Subnet>>,
+    /// Since when the engine refuses to remove a network that it shows as empty, by the network's id.
+    refused: Mutex<HashMap<String, Instant>>,
 }
 
 /// The network of one Team.
@@ -70,6 +78,17 @@ impl Networks {
         Some(Reserved { subnet, networks: self })
     }
 
+    /// Notes that the engine refused to remove an empty network; answers whether it has done so for long.
+    fn is_refused_for_long(&self, id: &str, give_up: Duration) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.entry(id.to_owned()).or_insert_with(Instant::now).elapsed() >= give_up
+    }
+
+    fn is_left_behind(&self, id: &str, give_up: Duration) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(id).is_some_and(|since| since.elapsed() >= give_up)
+    }
+
     /// Forgets the id of a network that turned out to be gone.
     pub(super) async fn forget(&self, network_of: &str, id: &str) {
         let slot = self.slot(network_of);
@@ -109,7 +128,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut idle = Vec::new();
-        for id in networks.into_iter().filter_map(|network| network.id) {
+        let left = |id: &String| self.networks().is_left_behind(id, GIVE_UP);
+        for id in networks.into_iter().filter_map(|network| network.id).filter(|id| !left(id)) {
             // Somebody may have attached a container that is none of ours.
             let what = format!("inspect network {id}");
             match self.call(&what, CALL, self.client()?.inspect_network(&id, None)).await {
@@ -127,7 +147,18 @@ impl Engine {
         let slot = self.networks().slot(network_of);
         let mut known = slot.id.lock().await;
         for id in self.idle_networks(network_of).await? {
-            self.remove_network(&id).await?;
+            match self.remove_network(&id).await {
+                Err(refusal) if refusal.says("has active endpoints") => {
+                    if !self.networks().is_refused_for_long(&id, GIVE_UP) {
+                        return Err(still_settling(refusal).into());
+                    }
+                    tracing::warn!(
+                        network = id,
+                        "the engine shows this network as empty and refuses to remove it; it is left behind"
+                    );
+                }
+                removed => removed?,
+            }
             known.take_if(|k| *k == id);
         }
         Ok(())
@@ -232,6 +263,11 @@ fn subnets(network: &Network) -> impl Iterator<Item = Subnet> {
     ranges.iter().filter_map(|range| range.subnet.as_deref()).filter_map(Subnet::parse)
 }
 
+/// An endpoint that is just going away: the engine is asked again soon, without growing pauses.
+fn still_settling(refusal: Refusal) -> BackendError {
+    BackendError { kind: ErrorKind::Busy, ..refusal.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,5 +286,16 @@ mod tests {
         drop(first);
         let third = networks.reserve(pool, 25, &[]).expect("free again");
         assert_eq!(third.subnet.to_string(), "10.0.0.0/25");
+    }
+
+    #[test]
+    fn a_network_that_the_engine_will_not_let_go_is_left_behind_in_the_end() {
+        let networks = Networks::default();
+        assert!(!networks.is_left_behind("n", Duration::ZERO), "it was never refused");
+        assert!(!networks.is_refused_for_long("n", GIVE_UP), "it may be settling");
+        assert!(!networks.is_left_behind("n", GIVE_UP));
+        assert!(networks.is_refused_for_long("n", Duration::ZERO));
+        assert!(networks.is_left_behind("n", Duration::ZERO));
+        assert!(!networks.is_left_behind("another", Duration::ZERO));
     }
 }
