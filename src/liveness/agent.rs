@@ -6,6 +6,9 @@ use super::{AgentView, CardSeen, ExitSeen, Life, Link, Recorded, Registration, S
 use atelier_wire::Heartbeat;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+/// An engine may note the start of a box this much after its first process began to run: 20 ms were seen.
+const LATE_START: SignedDuration = SignedDuration::from_secs(1);
+
 /// One agent of one attempt.
 #[derive(Clone, Debug)]
 pub struct Agent {
@@ -155,7 +158,10 @@ impl Agent {
             }
             Life::Running(start) => {
                 if let Some(start) = start {
-                    self.forget_before(start);
+                    // What was heard since a look that showed no running box is of this life, even if the
+                    // engine's note of the start comes late.
+                    let late = if self.life == Life::Stopped { LATE_START } else { SignedDuration::ZERO };
+                    self.forget_before(start.saturating_sub(late).unwrap_or(start));
                 }
             }
         }

@@ -282,6 +282,15 @@ mod lives {
     }
 
     #[test]
+    fn a_start_that_is_noted_late_does_not_cost_a_fast_agent_its_registration() {
+        let world = World::new();
+        world.liveness.view("a", 1, Life::Stopped, Recorded::Nothing, at(9));
+        world.register("a", 10);
+        let view = world.look("a", 11, 12);
+        assert_eq!((view.link, view.first_call), (connected(10), Some(at(10))));
+    }
+
+    #[test]
     fn evidence_goes_with_the_next_start_and_not_before() {
         let world = World::new();
         let l = &world.liveness;
