@@ -158,7 +158,7 @@ reasons! {
     UnknownRuntime Stalled "The runtime is not in the BackendConfig." "Use one of the runtimes that the message names, or add this one to BackendConfig spec.runtimes."
     TierNotAllowed Stalled "The platform's policy does not allow this tier here." "Use an allowed tier, or add this one to BackendConfig spec.policy.tiers."
     NotAllowedHere Stalled "The platform's policy does not allow Workspaces, or this reference, in this namespace." "Move it to an allowed namespace, or change BackendConfig spec.policy.allowedNamespaces."
-    QuotaExceeded Stalled "As many Workspaces as the platform allows already have a box." "Delete or suspend others, or raise the limit that the message names."
+    QuotaExceeded Stalled "As many Workspaces as the platform allows already have a box." "Delete others, or raise the limit that the message names."
     ReferenceNotFound Awaiting "A Secret, ConfigMap or Workspace that the spec refers to does not exist." "Create the object that the message names; the Workspace goes on by itself."
     ReferenceUnreadable Reconciling "A Secret, ConfigMap or Workspace that the spec refers to could not be read; the operator tries again." "If it lasts, check the operator's permissions against the API server's words in the message."
     MissingEnv Stalled "A required environment variable is not set." "Set one of the variables that the message names, in env or in a Secret of envFrom."

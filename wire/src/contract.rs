@@ -10,7 +10,7 @@ pub const ENV_MOLECULE_URL: &str = "MOLECULE_URL";
 pub const ENV_CONFIG_PATH: &str = "WORKSPACE_CONFIG_PATH";
 /// A name or address that peers can resolve; the host of the advertised url.
 pub const ENV_HOSTNAME: &str = "HOSTNAME";
-/// The tier as the platform writes it, such as `T2`.
+/// The tier as a plain number, such as `2`: runtimes read the word "T2" as 1.
 pub const ENV_TIER: &str = "TIER";
 /// Folder of the plugins.
 pub const ENV_PLUGINS_DIR: &str = "PLUGINS_DIR";
