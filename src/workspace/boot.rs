@@ -8,6 +8,10 @@ use crate::liveness::Link;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
+/// What a box says of its boot waits so long for its connection, and is then told on its own: nearly every boot
+/// costs one write less for it.
+const SLOW_BOOT: SignedDuration = SignedDuration::from_secs(60);
+
 /// How far a running box has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Boot {
@@ -55,6 +59,12 @@ pub fn boot(status: &WorkspaceStatus, seen: &Seen, mine: &BoxSeen, now: Timestam
         (true, None) if seen.agent.link == Link::TooEarly => Boot::Called { left: Duration::from_secs(1) },
         (true, None) => Boot::NeverRegistered,
     }
+}
+
+/// How long it is until the boot of a box is told on its own; `None` when it is time.
+pub fn until_slow(mine: &BoxSeen, now: Timestamp) -> Option<Duration> {
+    let slow_at = mine.started_at.unwrap_or(now).saturating_add(SLOW_BOOT).unwrap_or(Timestamp::MAX);
+    Duration::try_from(slow_at.duration_since(now)).ok().filter(|left| !left.is_zero())
 }
 
 /// Whether the status speaks of this very start of this very box.

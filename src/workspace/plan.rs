@@ -2,7 +2,7 @@
 //!
 //! Assume that the process dies right after any step: the next pass decides from what it then sees.
 
-use super::boot::{Boot, boot};
+use super::boot::{Boot, boot, until_slow};
 use super::recorded::{ended_at, is_forgotten, is_outdated, is_paused, restart_wanted, sort};
 use super::seen::{Seen, Slot};
 use super::step::{Next, Plan, Record, Release, Step};
@@ -201,7 +201,9 @@ impl Planner<'_> {
     fn running(&self, launch: &Launch, mine: &BoxSeen) -> Plan {
         match boot(self.status, self.seen, mine, self.now) {
             Boot::Connected => wait(self.poll()),
-            Boot::Booting { left } | Boot::Called { left } => wait(Next::After(left)),
+            Boot::Booting { left } | Boot::Called { left } => {
+                wait(Next::After(until_slow(mine, self.now).map_or(left, |slow| slow.min(left))))
+            }
             Boot::NeverRegistered => wait(self.poll()),
             Boot::TimedOut { .. } if self.boots_failed(launch) + 1 < BOOT_ATTEMPTS => {
                 let failures = launch.failures + 1;

@@ -133,6 +133,8 @@ impl Storm {
         }
         operator.restart();
         operator.ready().await;
+        // With the real lease that takes seconds, in which a kill would hit nothing.
+        operator.until_it_leads().await;
     }
 }
 
@@ -151,7 +153,9 @@ async fn near(scene: &Scene, target: Between) {
 async fn a_storm_of_kills_leaves_one_box_each() {
     let scene = Scene::new("storm").await;
     scene.apply_config(scene.config()).await;
-    let mut operator = scene.operator(&[]).await;
+    let mut operator = scene.unready_operator(&[]);
+    operator.ready().await;
+    operator.until_it_leads().await;
     let mut storm = Storm::default();
     while storm.kills < KILLS || !storm.missing().is_empty() {
         println!("after {} kills, none was yet at {:?}", storm.kills, storm.missing());
@@ -199,6 +203,7 @@ async fn an_engine_away_for_half_a_minute_costs_no_box() {
 async fn five_minutes_at_rest_without_a_write() {
     let scene = Scene::new("soak-rest").await;
     scene.apply_config(scene.config()).await;
+    // The one period that is shorter than it is by default: five minutes are to hold two of them.
     let mut operator = scene.unready_operator(&["--resync=2m"]);
     operator.ready().await;
     crate::writes::at_rest(&scene, &operator, Duration::from_secs(300)).await;

@@ -3,8 +3,9 @@
 use super::{CRASH_LOOP, Describer, Said, second};
 use crate::api::condition;
 use crate::api::{ConditionType, Reason, Status};
+use crate::backend::BoxSeen;
 use crate::liveness::Link;
-use crate::workspace::boot::{Boot, boot, is_same_start};
+use crate::workspace::boot::{Boot, boot, is_same_start, until_slow};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 impl Describer<'_> {
@@ -47,18 +48,9 @@ impl Describer<'_> {
             let message = format!("{id} reported that its boot stage {} failed: {detail}", failed.stage);
             return (Status::False, Reason::BootFailed, message);
         }
-        let launch = self.before.launch.as_ref();
         match boot(self.before, self.seen, mine, self.now) {
-            Boot::Booting { .. } => match launch.filter(|l| l.failures >= CRASH_LOOP) {
-                Some(launch) => {
-                    let message = format!(
-                        "{id} runs again after {} failures in a row; no call came yet",
-                        launch.failures
-                    );
-                    (Status::False, Reason::CrashLoop, message)
-                }
-                None => (Status::False, Reason::Booting, format!("{id} runs; no call came yet")),
-            },
+            Boot::Booting { .. } => self.booting(mine),
+            Boot::Called { .. } if self.rides_along(mine) => self.booting(mine),
             Boot::TimedOut { .. } => {
                 let timeout = self.seen.desired.as_ref().map(|d| d.boot_timeout_seconds).unwrap_or_default();
                 let started = mine.started_at.map(second).unwrap_or_default();
@@ -70,6 +62,31 @@ impl Describer<'_> {
                 (Status::True, Reason::Bootstrapped, "its agent has called".into())
             }
         }
+    }
+
+    fn booting(&self, mine: &BoxSeen) -> Said {
+        let id = &mine.id;
+        let failures = self.before.launch.as_ref().map_or(0, |l| l.failures);
+        let again = if failures >= CRASH_LOOP {
+            format!(" again after {failures} failures in a row")
+        } else {
+            String::new()
+        };
+        let reason = if failures >= CRASH_LOOP { Reason::CrashLoop } else { Reason::Booting };
+        let so_far = if until_slow(mine, self.now).is_some() {
+            "its agent has not connected yet"
+        } else {
+            "no call came within the first minute"
+        };
+        (Status::False, reason, format!("{id} runs{again}; {so_far}"))
+    }
+
+    /// Whether the first call of this box is told together with its connection, which most often follows at
+    /// once: one write less. A registration that was refused has nothing to wait for.
+    fn rides_along(&self, mine: &BoxSeen) -> bool {
+        let is_told = is_same_start(self.before, mine)
+            && condition::is_true(&self.before.conditions, ConditionType::Bootstrapped);
+        !is_told && until_slow(mine, self.now).is_some() && self.seen.agent.rejected.is_none()
     }
 
     pub(super) fn agent_connected(&self) -> Said {

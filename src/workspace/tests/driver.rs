@@ -177,6 +177,14 @@ impl Driver {
         })
     }
 
+    /// The agent posts that its boot got as far as its own start, and goes no further yet.
+    pub(super) fn post_boot_stage(&self) {
+        let ctx = self.ctx.as_ref().expect("a process that has made a pass");
+        let attempt = self.status().launch.expect("a launch").attempt;
+        let boot = serde_json::from_value(json!({ "stage": "agent-started", "ok": true })).unwrap();
+        ctx.liveness.boot(UID, attempt, &boot, self.now);
+    }
+
     fn speak(&self, ctx: &Context) {
         let runs = self.world.all().into_iter().find(|b| b.state.word() == "running");
         let attempt = self.status().launch.map(|l| l.attempt);

@@ -108,3 +108,25 @@ async fn a_box_that_goes_because_it_was_to_go_is_not_diagnosed() {
     assert!(status.diagnosis.is_none(), "{:?}", status.diagnosis);
     assert!(find(&status.conditions, ConditionType::Diagnosed).is_none());
 }
+
+#[tokio::test]
+async fn a_first_call_is_told_with_the_connection_or_after_a_minute() {
+    let mut driver = Driver::new();
+    driver.config.as_mut().unwrap().runtimes[0].boot_timeout_seconds = 600;
+    driver.agent_speaks = false;
+    while driver.status().instance_id.is_none() {
+        driver.pass().await;
+    }
+    driver.pass().await;
+    let writes = driver.api.writes();
+    driver.post_boot_stage();
+    driver.pass().await;
+    assert_eq!(driver.api.writes(), writes, "{:#?}", driver.status().conditions);
+    assert_eq!(ready(&driver).0, "Booting");
+    driver.now = driver.now.saturating_add(std::time::Duration::from_secs(59)).unwrap();
+    driver.pass().await;
+    assert_eq!(driver.api.writes(), writes, "{:#?}", driver.status().conditions);
+    driver.now = driver.now.saturating_add(std::time::Duration::from_secs(2)).unwrap();
+    driver.pass().await;
+    assert!(is_true(&driver.status().conditions, ConditionType::Bootstrapped));
+}
