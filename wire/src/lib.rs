@@ -9,6 +9,7 @@
 
 pub mod a2a;
 pub mod contract;
+pub mod control_plane;
 mod liveness;
 mod lookup;
 pub mod paths;
