@@ -342,12 +342,12 @@ pub struct ErrorBody {
 pub enum FaultClass {
     /// Not an error: look again soon.
     Waiting,
+    /// A person must change something.
+    Terminal,
     /// Try again with growing pauses. Also what a class that we do not know comes to.
     #[default]
     #[serde(other)]
     Retryable,
-    /// A person must change something.
-    Terminal,
 }
 
 /// Codes of errors that are the control plane's own and not EC2's.
