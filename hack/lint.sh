@@ -12,7 +12,7 @@ say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 if command -v shellcheck >/dev/null; then
     say "shellcheck"
-    shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR --source-path="$ROOT" hack/*.sh .ci/run
+    shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR --source-path="$ROOT" hack/*.sh .ci/run src/backend/ec2/*.sh
 else
     say "shellcheck is not installed: the scripts are not checked"
 fi

@@ -16,6 +16,7 @@
 mod container;
 mod docker;
 mod door;
+mod ec2;
 mod error;
 mod hints;
 mod placement;
