@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod archive;
 mod container;
 mod docker;
 mod door;
@@ -24,6 +25,7 @@ mod placement;
 pub(crate) mod scripted;
 mod seen;
 
+pub(crate) use archive::{Owner, archive};
 pub use container::{A2A_PORT, BoxOrder, ContainerPlan};
 pub use docker::{EngineEndpoint, TlsFiles};
 pub use door::{Backends, Configuration, Maker, NoBackend, Preflight};

@@ -1,6 +1,6 @@
 //! The body of a create: the container plan in the engine's terms.
 
-use super::archive::Owner;
+use crate::backend::archive::Owner;
 use crate::backend::{A2A_PORT, ContainerPlan, Contents};
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
@@ -15,8 +15,6 @@ pub(super) const CONFIGS: &str = atelier_wire::contract::CONFIG_DIR;
 pub(super) const WORKSPACE: &str = "/workspace";
 /// What an image that starts as root and steps down needs: to own and read its files, and to step down.
 const ROOT_NEEDS: [&str; 4] = ["CHOWN", "DAC_OVERRIDE", "SETUID", "SETGID"];
-/// Owner of the files in a box whose image starts as root: the user that such images step down to.
-const STEPPED_DOWN: Owner = Owner { uid: 1000, gid: 1000 };
 
 /// What the engine knows and the plan does not.
 pub(super) struct Site<'a> {
@@ -59,7 +57,7 @@ impl ImageUser {
     pub(super) fn owner(self) -> Owner {
         match self {
             Self::Number(owner) => owner,
-            Self::Root | Self::Name => STEPPED_DOWN,
+            Self::Root | Self::Name => Owner::STEPPED_DOWN,
         }
     }
 }
@@ -293,7 +291,7 @@ mod tests {
         ] {
             assert_eq!(ImageUser::parse(text), user, "{text}");
         }
-        assert_eq!(ImageUser::Root.owner(), STEPPED_DOWN);
+        assert_eq!(ImageUser::Root.owner(), Owner::STEPPED_DOWN);
         assert_eq!(number(5, 6).owner(), Owner { uid: 5, gid: 6 });
     }
 }

@@ -1,12 +1,12 @@
 //! Boxes: looked for, made, started, stopped and removed. Every step is safe to do again.
 
-use super::archive::archive;
 use super::body::{CONFIGS, ImageUser, Site, WORKSPACE, body};
 use super::engine::{CALL, Engine, GRACE, LAUNCH, REMOVE};
 use super::error::{Refusal, gone_is_fine};
 use super::inspect::{configs_volume, is_read_only, labels, seen, user};
 use crate::api::names;
 use crate::api::workspace::PlacementRecord;
+use crate::backend::archive::archive;
 use crate::backend::{BackendError, BoxSeen, BoxState, ContainerPlan, Contents, ErrorKind};
 use bollard::models::{
     ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,

@@ -3,7 +3,6 @@
 //! Calls go out from `engine.rs` alone; what can be said without a call (the body of a create, an archive, a
 //! free network prefix, the meaning of an error) is a pure function in a file of its own.
 
-mod archive;
 mod body;
 mod boxes;
 mod endpoint;

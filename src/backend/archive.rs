@@ -1,6 +1,6 @@
-//! The archive that fills a volume of a box before it starts.
+//! The archive that fills the volumes of a box: uploaded before it starts, or fetched by the machine that runs it.
 
-use crate::backend::BoxFile;
+use super::BoxFile;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,19 @@ use tar::{Builder, EntryType, Header};
 
 /// Who owns what is uploaded: a user and a group inside the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) uid: u64,
-    pub(super) gid: u64,
+pub(crate) struct Owner {
+    pub(crate) uid: u64,
+    pub(crate) gid: u64,
+}
+
+impl Owner {
+    /// The user that an image which starts as root steps down to.
+    pub(crate) const STEPPED_DOWN: Self = Self { uid: 1000, gid: 1000 };
 }
 
 /// A tar archive: first these folders, then the files below `base`, with the folders on the way. All of it is
 /// the owner's. The folder that an archive is unpacked in keeps its owner, whatever the archive says.
-pub(super) fn archive(folders: &[&str], base: &str, files: &[BoxFile], owner: Owner) -> io::Result<Vec<u8>> {
+pub(crate) fn archive(folders: &[&str], base: &str, files: &[BoxFile], owner: Owner) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     let mut there = BTreeSet::new();
     for folder in folders {
