@@ -32,6 +32,8 @@ const HASH_BYTES: usize = 16;
 pub enum Purpose {
     /// Calls of the registry by the agent in the box.
     Workspace,
+    /// The calls of a box that has no files yet: its boot stages and its bundle.
+    Bootstrap,
 }
 
 impl Purpose {
@@ -39,11 +41,12 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Workspace => "workspace",
+            Self::Bootstrap => "bootstrap",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Workspace].into_iter().find(|purpose| purpose.as_str() == word)
+        [Self::Workspace, Self::Bootstrap].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 
@@ -252,10 +255,12 @@ mod tests {
 
     #[test]
     fn a_token_of_either_key_is_good_and_says_what_it_was_made_for() {
-        let claims = Claims { purpose: Purpose::Workspace, uid: UID.into(), attempt: 3 };
-        for id in ["a", "b"] {
-            let token = ring().token(id, Purpose::Workspace, UID, 3).unwrap();
-            assert_eq!(ring().verify(&token), Some(claims.clone()));
+        for purpose in [Purpose::Workspace, Purpose::Bootstrap] {
+            let claims = Claims { purpose, uid: UID.into(), attempt: 3 };
+            for id in ["a", "b"] {
+                let token = ring().token(id, purpose, UID, 3).unwrap();
+                assert_eq!(ring().verify(&token), Some(claims.clone()));
+            }
         }
         assert_eq!(ring().token("c", Purpose::Workspace, UID, 3), None);
         assert_eq!(ring().hash("c", b""), None);

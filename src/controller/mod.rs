@@ -1,6 +1,7 @@
 //! What runs in `atelier controller`: every replica keeps the caches and answers agents, the leader works.
 
 pub mod args;
+mod bundles;
 mod cluster;
 mod drive;
 mod http;
@@ -18,6 +19,7 @@ use crate::platform::{Current, TokenKeys};
 use crate::reconcile::{Cache, Events, Leadership};
 use crate::registry::{self, Registry, TlsPaths};
 use args::{ClusterArgs, ControllerArgs, ServeArgs};
+use bundles::Bundles;
 use cluster::Cluster;
 use http::Ready;
 use k8s_openapi::api::core::v1::Secret;
@@ -166,6 +168,8 @@ async fn agents(args: &ControllerArgs, replica: &Replica, listener: TcpListener)
         keys: replica.keys.clone(),
         liveness: replica.liveness.clone(),
         leadership: replica.leadership.clone(),
+        bundles: Arc::new(Bundles::new(args, replica)),
+        events: replica.events.clone(),
         leader_ca,
         settings: registry::Settings::default(),
     };

@@ -3,7 +3,7 @@
 use super::health::Health;
 use super::shown::{News, Shown};
 use super::{AgentView, CardSeen, ExitSeen, Life, Link, Recorded, Registration, StageSeen, Standing, Voice};
-use atelier_wire::Heartbeat;
+use atelier_wire::{BootStage, Heartbeat};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// An engine may note the start of a box this much after its first process began to run: 20 ms were seen.
@@ -18,6 +18,8 @@ pub struct Agent {
     is_told: bool,
     calls: Option<Span>,
     stages: Vec<StageSeen>,
+    /// Outlives a restart of the box: its files are still there.
+    bundle: Bundle,
     exit: Option<ExitSeen>,
     rejected: Option<(String, Timestamp)>,
     connection: Connection,
@@ -39,6 +41,17 @@ enum Connection {
     AssumedLost,
     /// Heard by this process.
     Heard { span: Span, lost: bool },
+}
+
+/// The bundle of the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bundle {
+    /// The box has not said that it has it.
+    Wanted,
+    /// The box has it.
+    Fetched,
+    /// The box has it, and somebody asked for it again.
+    AskedForAgain,
 }
 
 /// The first and the last time of something.
@@ -87,6 +100,7 @@ impl Agent {
             is_told: false,
             calls: None,
             stages: Vec::new(),
+            bundle: Bundle::Wanted,
             exit: None,
             rejected: None,
             connection: Connection::None,
@@ -124,10 +138,23 @@ impl Agent {
     }
 
     pub fn booted(&mut self, seen: StageSeen) {
+        if seen.ok && seen.stage == BootStage::BundleFetched && self.bundle == Bundle::Wanted {
+            self.bundle = Bundle::Fetched;
+        }
         // The first word on a stage counts, so that an agent cannot make what is shown change for ever.
         if !self.stages.iter().any(|s| (s.stage, s.ok) == (seen.stage, seen.ok)) {
             self.stages.push(seen);
         }
+    }
+
+    /// Whether the box has its bundle, as it said or as is known otherwise.
+    pub fn has_bundle(&self) -> bool {
+        self.bundle != Bundle::Wanted
+    }
+
+    /// Notes that somebody asked for a bundle that the box has; whether that is new.
+    pub fn asked_for_bundle_again(&mut self) -> bool {
+        std::mem::replace(&mut self.bundle, Bundle::AskedForAgain) != Bundle::AskedForAgain
     }
 
     pub fn exited(&mut self, seen: ExitSeen) {

@@ -90,6 +90,14 @@ impl Fleet {
         self.agents.get(uid).filter(|agent| agent.attempt == attempt)?.voice()
     }
 
+    pub fn has_bundle(&self, uid: &str, attempt: i64) -> bool {
+        self.agents.get(uid).is_some_and(|agent| agent.attempt == attempt && agent.has_bundle())
+    }
+
+    pub fn asked_for_bundle_again(&mut self, uid: &str, attempt: i64) -> bool {
+        self.agent(uid, attempt).is_some_and(Agent::asked_for_bundle_again)
+    }
+
     pub fn connected(&self) -> usize {
         self.agents.values().filter(|agent| agent.is_connected()).count()
     }

@@ -295,6 +295,16 @@ impl Liveness {
         self.change(uid, attempt, now, |agent| agent.booted(seen))
     }
 
+    /// Whether the box of this attempt said, in any of its lives, that it has its bundle.
+    pub fn has_bundle(&self, uid: &str, attempt: i64) -> bool {
+        self.fleet().has_bundle(uid, attempt)
+    }
+
+    /// Somebody asked for a bundle that the box of this attempt has. Whether that is new of this attempt.
+    pub fn asked_for_bundle_again(&self, uid: &str, attempt: i64) -> bool {
+        self.fleet().asked_for_bundle_again(uid, attempt)
+    }
+
     /// The agent's child ended.
     pub fn exit(&self, uid: &str, attempt: i64, exit: &Exit, now: Timestamp) -> bool {
         let seen = ExitSeen {

@@ -722,6 +722,26 @@ mod quiet {
 }
 
 #[test]
+fn a_bundle_is_fetched_once_an_attempt_whatever_becomes_of_the_box() {
+    let world = World::new();
+    let l = &world.liveness;
+    let boot = |stage, ok| Boot { stage, ok, detail: None, boot_id: None };
+    for (stage, ok) in [(BootStage::Started, true), (BootStage::BundleFetched, false)] {
+        l.boot("a", 1, &boot(stage, ok), at(5));
+    }
+    assert!(!l.has_bundle("a", 1));
+    l.boot("a", 1, &boot(BootStage::BundleFetched, true), at(6));
+    l.view("a", 1, Life::Stopped, Recorded::Nothing, at(9));
+    assert!(world.look("a", 20, 30).stages.is_empty(), "stages are of this life");
+    assert!(l.has_bundle("a", 1) && !l.has_bundle("a", 2) && !l.has_bundle("b", 1));
+    assert!(l.asked_for_bundle_again("a", 1) && !l.asked_for_bundle_again("a", 1));
+    l.boot("a", 1, &boot(BootStage::BundleFetched, true), at(31));
+    assert!(!l.asked_for_bundle_again("a", 1), "the box cannot make it new");
+    l.called("a", 2, at(40));
+    assert!(!l.has_bundle("a", 2) && !l.has_bundle("a", 1) && !l.asked_for_bundle_again("a", 1));
+}
+
+#[test]
 fn time_that_runs_backwards_breaks_nothing() {
     let world = World::new();
     world.register("a", 100);

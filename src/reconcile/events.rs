@@ -37,6 +37,8 @@ pub enum EventReason {
     MemberAdded,
     /// A Team's member was removed.
     MemberRemoved,
+    /// A box's files were asked for once more after the box had fetched them.
+    BundleFetchedAgain,
 }
 
 impl EventReason {
@@ -56,12 +58,13 @@ impl EventReason {
             Self::Forgotten => "Forgotten",
             Self::MemberAdded => "MemberAdded",
             Self::MemberRemoved => "MemberRemoved",
+            Self::BundleFetchedAgain => "BundleFetchedAgain",
         }
     }
 
     fn event_type(self) -> EventType {
         match self {
-            Self::Lost | Self::Diagnosed | Self::Forgotten => EventType::Warning,
+            Self::Lost | Self::Diagnosed | Self::Forgotten | Self::BundleFetchedAgain => EventType::Warning,
             Self::Launched
             | Self::Connected
             | Self::Terminated

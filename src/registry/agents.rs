@@ -1,6 +1,6 @@
 //! What agents say of themselves: register, heartbeat, update-card, boot, exit. Heard by the leader alone.
 
-use super::auth::Caller;
+use super::auth::{Booting, Caller};
 use super::{Refusal, Registry, advertised, reply, standing};
 use atelier_wire::{Boot, Exit, Heartbeat, Register, StatusReply, StatusWord, UpdateCard};
 use axum::Json;
@@ -65,7 +65,11 @@ pub async fn update_card(
 }
 
 /// POST `/registry/boot`.
-pub async fn boot(State(registry): State<Arc<Registry>>, caller: Caller, request: Request) -> Response {
+pub async fn boot(
+    State(registry): State<Arc<Registry>>,
+    Booting(caller): Booting,
+    request: Request,
+) -> Response {
     heard(&registry, &caller, request, |body| {
         let boot: Boot = reply::json(body)?;
         registry.liveness.boot(&caller.uid, caller.attempt, &boot, Timestamp::now());

@@ -3,13 +3,14 @@
 use super::directory::attempt;
 use super::{Refusal, Registry};
 use crate::api::Workspace;
-use crate::keys::Claims;
+use crate::keys::{Claims, Purpose};
 use atelier_wire::paths::WORKSPACE_ID_HEADER;
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// How long the API server may take for a live look.
 const LIVE_LOOK_DEADLINE: Duration = Duration::from_secs(3);
 
-/// A caller with a valid token of its Workspace's current attempt.
+/// An agent, with a valid token of its Workspace's current attempt.
 pub struct Caller {
     pub workspace: Arc<Workspace>,
     pub uid: String,
@@ -38,12 +39,21 @@ impl Caller {
 }
 
 impl Caller {
-    /// Who calls, if there is a token at all.
+    /// Which agent calls, if there is a token at all.
     pub async fn of(parts: &Parts, registry: &Registry) -> Result<Option<Self>, Refusal> {
+        Self::with(parts, registry, &[Purpose::Workspace]).await
+    }
+
+    /// Who calls with a token for one of these purposes, if there is a token at all.
+    async fn with(parts: &Parts, registry: &Registry, good: &[Purpose]) -> Result<Option<Self>, Refusal> {
         match bearer(parts) {
-            Some(token) => registry.authenticate(&token, parts).await.map(Some),
+            Some(token) => registry.authenticate(&token, parts, good).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn must_call(parts: &Parts, registry: &Registry, good: &[Purpose]) -> Result<Self, Refusal> {
+        Self::with(parts, registry, good).await?.ok_or_else(|| registry.refuse(parts, NO_TOKEN))
     }
 }
 
@@ -51,7 +61,40 @@ impl FromRequestParts<Arc<Registry>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, registry: &Arc<Registry>) -> Result<Self, Refusal> {
-        Self::of(parts, registry).await?.ok_or_else(|| registry.refuse(parts, NO_TOKEN))
+        Self::must_call(parts, registry, &[Purpose::Workspace]).await
+    }
+}
+
+/// A box that tells of its boot: with the token of its agent, or, before it has that, its bootstrap token.
+pub struct Booting(pub Caller);
+
+impl FromRequestParts<Arc<Registry>> for Booting {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, registry: &Arc<Registry>) -> Result<Self, Refusal> {
+        Caller::must_call(parts, registry, &[Purpose::Workspace, Purpose::Bootstrap]).await.map(Self)
+    }
+}
+
+/// A box without its files, with its bootstrap token.
+pub struct Bare(pub Caller);
+
+impl FromRequestParts<Arc<Registry>> for Bare {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, registry: &Arc<Registry>) -> Result<Self, Refusal> {
+        Caller::must_call(parts, registry, &[Purpose::Bootstrap]).await.map(Self)
+    }
+}
+
+/// The address that a call comes from.
+pub struct Source(pub IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for Source {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(source(parts)))
     }
 }
 
@@ -91,8 +134,8 @@ impl Registry {
         Ok(workspace)
     }
 
-    /// Who calls with this token.
-    pub(super) async fn authenticate(&self, token: &str, parts: &Parts) -> Result<Caller, Refusal> {
+    /// Who calls with this token, which must be for one of these purposes.
+    async fn authenticate(&self, token: &str, parts: &Parts, good: &[Purpose]) -> Result<Caller, Refusal> {
         let Some(keyring) = self.keys.get() else {
             return Err(Refusal::unavailable("the registry has not read its keys yet"));
         };
@@ -100,6 +143,9 @@ impl Registry {
             return Err(self.refuse(parts, "the token is not valid: use the content of /configs/.auth_token"));
         };
         self.count_call(&claims.uid)?;
+        if !good.contains(&claims.purpose) {
+            return Err(Refusal::forbidden(not_for_this(claims.purpose)));
+        }
         let workspace = self.current(&claims, parts).await?;
         let caller = Caller { workspace, uid: claims.uid, attempt: claims.attempt };
         if let Some(named) = header(parts, WORKSPACE_ID_HEADER) {
@@ -164,8 +210,18 @@ impl Registry {
     }
 }
 
+fn not_for_this(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Workspace => "this call takes the bootstrap token of the box, not the token of its agent",
+        Purpose::Bootstrap => {
+            "a bootstrap token is good for boot stages and the bundle alone: use the content of \
+             /configs/.auth_token"
+        }
+    }
+}
+
 /// Whether the box of this Workspace is recorded at this address.
-fn is_at(workspace: &Workspace, source: IpAddr) -> bool {
+pub fn is_at(workspace: &Workspace, source: IpAddr) -> bool {
     let instance = workspace.status.as_ref().and_then(|status| status.instance.as_ref());
     instance.is_some_and(|instance| {
         let addresses = instance.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());

@@ -34,12 +34,13 @@ impl Registry {
         if parts.headers.contains_key(FORWARDED) {
             return Err(nobody());
         }
-        // Where it took the lead while the body was read, the agent's next call will tell.
+        // Where it took the lead in the meantime, the next call will tell.
         let Standing::Following { leader_url: Some(leader) } = self.leadership.standing() else {
             return Err(nobody());
         };
         let url = format!("{}{}", leader.trim_end_matches('/'), parts.uri.path());
-        let mut call = self.to_leader.post(url).timeout(self.settings.forward_deadline);
+        let mut call =
+            self.to_leader.request(parts.method.clone(), url).timeout(self.settings.forward_deadline);
         for name in [AUTHORIZATION, CONTENT_TYPE] {
             if let Some(value) = parts.headers.get(&name) {
                 call = call.header(name, value);

@@ -8,6 +8,7 @@ mod a2a;
 mod advertised;
 mod agents;
 mod auth;
+mod bundle;
 mod directory;
 mod forward;
 mod limits;
@@ -18,13 +19,14 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+pub use bundle::{Bundle, Bundles};
 pub use limits::Rate;
 pub use server::{TlsPaths, serve};
 
 use crate::api::Workspace;
 use crate::keys::Keys;
 use crate::liveness::{Liveness, Voice};
-use crate::reconcile::{Leadership, Standing};
+use crate::reconcile::{Events, Leadership, Standing};
 use atelier_wire::paths;
 use axum::Router;
 use axum::routing::{get, post};
@@ -47,6 +49,10 @@ pub struct Parts {
     pub liveness: Liveness,
     /// Whether this process leads, and else who does.
     pub leadership: Leadership,
+    /// What boxes that fetch their files get.
+    pub bundles: Arc<dyn Bundles>,
+    /// Where events go.
+    pub events: Events,
     /// Certificates (PEM) to trust for the leader's registry, instead of the system's.
     pub leader_ca: Option<Vec<u8>>,
     /// Periods and rates.
@@ -66,6 +72,8 @@ pub struct Settings {
     pub a2a_deadline: Duration,
     /// How long the leader may take; below the 10 s that agents wait.
     pub forward_deadline: Duration,
+    /// How long a box may still fetch its files once its time to boot is over.
+    pub bundle_grace: Duration,
     /// How often certificate files are read again.
     pub tls_reload: Duration,
 }
@@ -78,6 +86,7 @@ impl Default for Settings {
             body_deadline: Duration::from_secs(10),
             a2a_deadline: Duration::from_secs(300),
             forward_deadline: Duration::from_secs(5),
+            bundle_grace: Duration::from_secs(600),
             tls_reload: Duration::from_secs(10),
         }
     }
@@ -90,6 +99,8 @@ pub struct Registry {
     keys: Keys,
     liveness: Liveness,
     leadership: Leadership,
+    bundles: Arc<dyn Bundles>,
+    events: Events,
     limits: Limits,
     settings: Settings,
     /// Calls agents at their boxes' addresses.
@@ -104,13 +115,16 @@ impl Registry {
     /// # Errors
     /// When `leader_ca` holds no certificates.
     pub fn new(parts: Parts) -> Result<Self, reqwest::Error> {
-        let Parts { workspaces, client, keys, liveness, leadership, leader_ca, settings } = parts;
+        let Parts { workspaces, client, keys, liveness, leadership, bundles, events, leader_ca, settings } =
+            parts;
         Ok(Self {
             directory: Directory::new(workspaces),
             client,
             keys,
             liveness,
             leadership,
+            bundles,
+            events,
             limits: Limits::new(settings.calls, settings.refusals),
             to_agents: a2a::client()?,
             to_leader: forward::client(leader_ca.as_deref())?,
@@ -126,6 +140,7 @@ impl Registry {
             .route(paths::UPDATE_CARD, post(agents::update_card))
             .route(paths::BOOT, post(agents::boot))
             .route(paths::EXIT, post(agents::exit))
+            .route(paths::BUNDLE, get(bundle::fetch).head(bundle::ask))
             .route(paths::CHECK_ACCESS, post(lookup::check_access))
             .route(paths::DISCOVER_ROUTE, get(lookup::discover))
             .route(paths::PEERS_ROUTE, get(lookup::peers))

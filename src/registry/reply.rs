@@ -54,6 +54,11 @@ impl Refusal {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "this call does not take this method")
     }
 
+    /// 410: it was there, and will not be again.
+    pub fn gone(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, error)
+    }
+
     /// 429: too often.
     pub fn too_many(error: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, error).retry()

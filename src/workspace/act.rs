@@ -7,7 +7,7 @@ use super::step::{Release, Step};
 use crate::api::names;
 use crate::api::workspace::{Launch, Workspace};
 use crate::backend::{BackendError, BoxFile, BoxSeen, Contents, ErrorKind};
-use crate::keys::Purpose;
+use crate::keys::{Keyring, Purpose};
 use crate::metrics::{Effect, Outcome};
 use crate::reconcile::{FinalizerChange, WriteError, set_finalizer, write_outcome};
 use kube::{Api, ResourceExt};
@@ -100,9 +100,13 @@ async fn on_backend(step: &Step, ws: &Workspace, look: &Look, ctx: &Context) -> 
 
 /// What goes into the box, with the token of this very attempt.
 fn contents(ws: &Workspace, launch: &Launch, look: &Look, ctx: &Context) -> Option<Contents> {
-    let mut contents = look.seen.desired.as_ref().ok()?.contents.clone();
-    let uid = ws.uid()?;
-    let token = ctx.keys.get()?.token(&launch.key_id, Purpose::Workspace, &uid, launch.attempt)?;
+    let contents = look.seen.desired.as_ref().ok()?.contents.clone();
+    with_token(contents, &*ctx.keys.get()?, &ws.uid()?, launch)
+}
+
+/// These contents and the token of an attempt; `None` when the key of the attempt is not there.
+pub fn with_token(mut contents: Contents, keyring: &Keyring, uid: &str, launch: &Launch) -> Option<Contents> {
+    let token = keyring.token(&launch.key_id, Purpose::Workspace, uid, launch.attempt)?;
     contents.files.push(BoxFile { path: TOKEN_FILE.into(), bytes: token.into_bytes(), mode: 0o600 });
     Some(contents)
 }

@@ -9,6 +9,7 @@
 
 pub mod act;
 pub mod boot;
+pub mod bundle;
 pub mod config_yaml;
 pub mod describe;
 pub mod desired;

@@ -12,6 +12,8 @@ pub const CHECK_ACCESS: &str = "/registry/check-access";
 pub const BOOT: &str = "/registry/boot";
 /// POST an [`Exit`](crate::Exit).
 pub const EXIT: &str = "/registry/exit";
+/// GET: the box's files and environment, as a tar archive.
+pub const BUNDLE: &str = "/registry/bundle";
 
 /// Route of [`discover`], with the target's id as a parameter.
 pub const DISCOVER_ROUTE: &str = "/registry/discover/{id}";

@@ -64,6 +64,13 @@ impl Backend {
             Backend::Docker => "Docker",
         }
     }
+
+    /// Whether a box fetches its files from the registry. Else the backend puts them into it before it starts.
+    pub fn boxes_fetch_their_files(self) -> bool {
+        match self {
+            Backend::Docker => false,
+        }
+    }
 }
 
 /// Where a box was launched, and the identity of that world.

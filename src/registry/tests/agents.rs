@@ -151,9 +151,7 @@ async fn a_body_that_is_too_long_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn what_we_do_not_have_is_a_quiet_404() {
     let world = World::new([workspace("w")]);
-    for path in
-        ["/", "/registry", "/registry/bundle", "/instructions/resolve", "/shared-context", "/a/../../etc"]
-    {
+    for path in ["/", "/registry", "/instructions/resolve", "/shared-context", "/a/../../etc"] {
         world.get(path).error(404).await;
         world.post(path, json!({})).error(404).await;
     }

@@ -5,11 +5,13 @@
 mod a2a;
 mod agents;
 mod auth;
+mod bundle;
 mod forward;
 mod lookup;
 mod server;
 
 use super::*;
+use crate::backend::{BoxFile, Contents};
 use crate::keys::{Keyring, Purpose};
 use crate::liveness::{AgentView, Life, Link, QUIET, Recorded};
 use crate::reconcile::leadership::Announcer;
@@ -83,9 +85,9 @@ fn said(type_: &str, status: &str, reason: &str, workspace: Value) -> Value {
     with(workspace, &[("/status/conditions", json!([condition]))])
 }
 
-/// An API server that answers the GET of one Workspace, and counts how often.
+/// An API server that answers the GET of one Workspace, counts how often, and keeps events.
 #[derive(Clone, Default)]
-struct ApiServer(Arc<Mutex<(HashMap<String, Value>, usize)>>);
+struct ApiServer(Arc<Mutex<(HashMap<String, Value>, usize)>>, Arc<Mutex<Vec<Value>>>);
 
 impl ApiServer {
     fn set(&self, name: &str, workspace: Value) {
@@ -111,8 +113,14 @@ impl ApiServer {
                 }
             }
         };
+        let events = self.1.clone();
+        let keep = |axum::Json(event): axum::Json<Value>| async move {
+            events.lock().unwrap().push(event.clone());
+            (StatusCode::CREATED, axum::Json(event))
+        };
         let path = "/apis/atelier.dev/v1alpha1/namespaces/{namespace}/workspaces/{name}";
-        served(Router::new().route(path, axum::routing::get(get)))
+        let of_events = "/apis/events.k8s.io/v1/namespaces/{namespace}/events";
+        served(Router::new().route(path, axum::routing::get(get)).route(of_events, post(keep)))
     }
 }
 
@@ -132,6 +140,8 @@ struct World {
     liveness: Liveness,
     woken: mpsc::UnboundedReceiver<String>,
     leadership: Announcer,
+    bundles: bundle::Store,
+    events: Events,
     api: ApiServer,
     shutdown: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
@@ -170,12 +180,16 @@ impl World {
         let (liveness, woken) = Liveness::new(Duration::from_secs(180), QUIET);
         liveness.lead(Some(Timestamp::now()));
         let (leadership, leads) = Leadership::undecided();
+        let bundles = bundle::Store::default();
+        let events = Events::new(client.clone(), "test");
         let registry = Registry::new(Parts {
             workspaces: store,
             client,
             keys: keys.clone(),
             liveness: liveness.clone(),
             leadership: leads,
+            bundles: Arc::new(bundles.clone()),
+            events: events.clone(),
             leader_ca: None,
             settings,
         });
@@ -185,7 +199,8 @@ impl World {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone().cancelled_owned();
         let server = tokio::spawn(serve(listener, tls, Arc::new(registry.unwrap()), stop));
-        let world = Self { url, cache, keys, liveness, woken, leadership, api, shutdown, server };
+        let world =
+            Self { url, cache, keys, liveness, woken, leadership, bundles, events, api, shutdown, server };
         world.lead();
         world
     }
