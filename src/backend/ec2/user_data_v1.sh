@@ -33,9 +33,9 @@ call() {
         printf 'header = Authorization: Bearer %s\n' "$ATELIER_BOOTSTRAP_TOKEN"
         [ -z "$ATELIER_CA_BUNDLE" ] || printf 'ca_certificate = %s\n' "$DIR/ca.pem"
     } >"$DIR/wgetrc"
+    code=0
     WGETRC=$DIR/wgetrc wget -S -t 1 -T 60 --max-redirect=0 -O "$DIR/answer" ${2:+"--post-file=$2"} "$URL$1" \
-        2>"$DIR/headers"
-    code=$?
+        2>"$DIR/headers" || code=$?
     sed -n 's|^ *HTTP/[0-9.]* \([0-9]*\).*|\1|p' "$DIR/headers" | tail -n 1
     [ "$code" -eq 0 ] || tail -n 2 "$DIR/headers" >&2
     return "$code"
@@ -138,8 +138,8 @@ bundle() {
     until status=$(call /registry/bundle '') && [ "$status" = 200 ]; do
         tries=$((tries + 1))
         echo "try $tries: the registry answered ${status:-nothing}"
-        # Of a bundle that was cut off nothing is shown.
-        [ "$status" = 200 ] || [ ! -s "$DIR/answer" ] || { head -c 300 "$DIR/answer" && echo; }
+        # Only the words of a refusal: a bundle that broke off is shown to nobody.
+        case $status in [45]??) [ ! -s "$DIR/answer" ] || { head -c 300 "$DIR/answer" && echo; } ;; esac
         [ "$status" != 410 ] && [ "$tries" -lt 30 ] || return 1
         sleep "$pause"
         pause=$((pause * 2))

@@ -18,6 +18,7 @@ use crate::reconcile::leadership::Announcer;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum::routing::patch;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
@@ -120,7 +121,10 @@ impl ApiServer {
         };
         let path = "/apis/atelier.dev/v1alpha1/namespaces/{namespace}/workspaces/{name}";
         let of_events = "/apis/events.k8s.io/v1/namespaces/{namespace}/events";
-        served(Router::new().route(path, axum::routing::get(get)).route(of_events, post(keep)))
+        // A repetition changes the event that is there.
+        let of_event = format!("{of_events}/{{event}}");
+        let events = Router::new().route(of_events, post(keep.clone())).route(&of_event, patch(keep));
+        served(Router::new().route(path, axum::routing::get(get)).merge(events))
     }
 }
 

@@ -223,7 +223,8 @@ impl Machine {
     /// The environment that the container gets: from the file, and what is taken over by name.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let pair = |line: &str| line.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap();
-        let mut all: BTreeMap<_, _> = self.read("state/env.list").split_terminator('\n').map(pair).collect();
+        // The engine's client drops the return before a line's end.
+        let mut all: BTreeMap<_, _> = self.read("state/env.list").lines().map(pair).collect();
         let of_client = self.read("state/environment");
         let of_client: BTreeMap<_, _> = of_client.split_terminator('\0').map(pair).collect();
         for words in self.created().windows(2).filter(|words| words[0] == "-e") {

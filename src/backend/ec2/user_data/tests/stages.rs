@@ -187,6 +187,13 @@ fn a_bundle_that_is_closed_is_not_asked_for_again_and_one_that_never_comes_is_gi
     assert_eq!(asked(&machine), 1);
 
     let machine = Machine::new();
+    machine.lose("curl");
+    machine.link("wget");
+    machine.registry(|registry| registry.bundles = [(410, Vec::new())].into());
+    assert!(fails_at(&machine, "bundle-fetched").contains("the registry answered 410"));
+    assert_eq!(asked(&machine), 1);
+
+    let machine = Machine::new();
     machine
         .registry(|registry| registry.bundles = [(403, br#"{"error":"another address"}"#.to_vec())].into());
     assert!(fails_at(&machine, "bundle-fetched").contains("another address"));
@@ -199,10 +206,10 @@ fn of_a_bundle_that_breaks_off_nothing_is_used_or_shown() {
         let machine = Machine::new();
         machine.lose("curl");
         machine.link(client);
-        machine.registry(|registry| registry.bundles.push_front((299, bundle(&[]))));
+        let broken = AGENT_TOKEN.repeat(20).into_bytes();
+        machine.registry(|registry| registry.bundles.push_front((299, broken.clone())));
         let ended = run(&machine);
         assert!(ended.ok, "{}", ended.output);
-        let broken = bundle(&[]);
         machine.registry(|registry| registry.bundles = [(299, broken)].into());
         fs::remove_file(machine.path("state/container")).unwrap();
         let before = machine.registry(|registry| std::mem::take(&mut registry.stages)).len();
@@ -229,7 +236,7 @@ fn a_container_that_cannot_be_made_or_started_is_told() {
 fn whatever_a_step_prints_arrives_as_json_and_at_most_2_kib_of_it() {
     for machine in Machine::every() {
         let noise = r#"
-i=0; while [ $i -lt 300 ]; do echo "line $i of many"; i=$((i + 1)); done
+i=0; while [ $i -lt 300 ]; do echo "line $i of many, each of which takes its place among the last 2 KiB"; i=$((i + 1)); done
 printf 'a "quoted" \\ back\\slash\ttab\r\nbell\007 escape\033[31m nul\000 bad\377utf \303\244\n\n'
 printf 'no line end %%s $(touch x) `y` $HOME'
 exit 9"#;
@@ -239,7 +246,7 @@ exit 9"#;
         );
         let detail = fails_at(&machine, "image-pulled");
         assert!(detail.len() <= 2_048, "{}", detail.len());
-        let end = "line 299 of many\na \"quoted\" \\ back\\slash tab\n\nbell? escape?[31m nul? bad?utf ??\n\n\
+        let end = "among the last 2 KiB\na \"quoted\" \\ back\\slash tab\n\nbell? escape?[31m nul? bad?utf ??\n\n\
                    no line end %s $(touch x) `y` $HOME\n";
         assert!(detail.ends_with(end), "{detail:?}");
     }
@@ -268,6 +275,8 @@ async fn a_registry_of_a_private_authority_is_called_only_where_it_is_named() {
                 let plan = plan(Tier::T2, &[]);
                 let ended = machine.run(&render(&Boot { ca_bundle, ..boot(&plan, &url) }).unwrap());
                 assert_eq!(ended.ok, trusts, "{client}: {}", ended.output);
+                let public = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+                assert!(!trusts || machine.read("atelier/ca.pem").starts_with(&public));
             }
         }
     };

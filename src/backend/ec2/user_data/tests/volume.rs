@@ -57,11 +57,16 @@ fn a_blank_volume_is_formatted_once_and_mounted_before_the_engine_at_every_boot(
     assert!(machine.read("fstab").starts_with("# what was there\n"));
     assert!(machine.calls().contains(&format!("mount {workspace}")));
 
-    // Another attempt on the same disk, as after a failed boot.
+    // Another run on the same disk, as after a failed boot; then one that finds it mounted.
     fs::remove_file(machine.path("state/container")).unwrap();
     assert!(run(&machine).ok);
     assert_eq!(uuid(&device(&machine)), made, "it has a file system, and keeps it");
     assert_eq!(machine.read("fstab").matches("UUID=").count(), 1);
+    machine.stub("mountpoint", "note \"mountpoint $*\"");
+    fs::remove_file(machine.path("state/container")).unwrap();
+    fs::remove_file(machine.path("calls")).unwrap();
+    assert!(run(&machine).ok);
+    assert!(!machine.calls().contains(&format!("mount {workspace}")));
 }
 
 #[test]
