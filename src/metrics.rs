@@ -30,6 +30,8 @@ pub enum Effect {
     Start,
     Stop,
     Destroy,
+    MakeVolume,
+    AttachVolume,
     Clear,
     ReleaseFinalizer,
     WriteStatus,
@@ -50,6 +52,8 @@ pub enum Operation {
     Start,
     Stop,
     Destroy,
+    MakeVolume,
+    AttachVolume,
     Clear,
     LogTail,
 }

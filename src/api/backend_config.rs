@@ -24,7 +24,9 @@ pub use super::workspace::Backend;
     printcolumn(name = "Backend", type_ = "string", json_path = ".spec.backend", description = "Where new Workspaces go"),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or is not ready"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = kube::core::Rule::new("self.spec.backend != 'Docker' || has(self.spec.docker)").message("backend is Docker: say which engine in spec.docker.hosts")
+    validation = kube::core::Rule::new("self.spec.backend != 'Docker' || has(self.spec.docker)").message("backend is Docker: say which engine in spec.docker.hosts"),
+    validation = kube::core::Rule::new("self.spec.backend != 'EC2' || has(self.spec.ec2)").message("backend is EC2: say where the control plane is, and what to launch, in spec.ec2"),
+    validation = kube::core::Rule::new("self.spec.backend != 'EC2' || !has(self.spec.ec2) || has(self.spec.ec2.amiID) || self.spec.runtimes.all(r, has(r.amiID))").message("every runtime needs an AMI: give spec.ec2.amiID, or amiID to each runtime")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendConfigSpec {
@@ -33,6 +35,9 @@ pub struct BackendConfigSpec {
     /// The Docker engine, when Workspaces run in containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerSpec>,
+    /// What to launch on EC2, when Workspaces run on instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2: Option<Ec2Spec>,
     /// The runtimes that a Workspace may name.
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(min = 1, max = 64))]
@@ -133,6 +138,124 @@ pub enum NetworkMode {
     PerTeam,
 }
 
+/// EC2 instances, launched through Atelier's control plane.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("!has(self.instanceProfileName) || !self.instanceTypes.exists(t, t.tier == 'T3')")
+    .message("an instance profile reaches every T3 box, which may be privileged: leave out T3, or instanceProfileName"))]
+pub struct Ec2Spec {
+    /// The control plane, which alone holds AWS credentials.
+    pub control_plane: ControlPlane,
+    /// The region that the control plane must launch in, such as us-east-2: another one is not this backend.
+    #[schemars(length(min = 1, max = 63))]
+    pub region: String,
+    /// The image of the machine, unless a runtime names its own.
+    #[serde(rename = "amiID", default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.startsWith('ami-')").message("amiID must start with ami-"))]
+    #[schemars(length(max = 64))]
+    pub ami_id: Option<String>,
+    /// The subnets, in order of preference; where one has no capacity, the next is tried.
+    #[serde(rename = "subnetIDs")]
+    #[x_kube(validation = kube::core::Rule::new("self.all(s, s.startsWith('subnet-'))").message("each of subnetIDs must start with subnet-"))]
+    #[schemars(length(min = 1, max = 16), inner(length(max = 64)))]
+    pub subnet_ids: Vec<String>,
+    /// The security groups of every instance.
+    #[serde(rename = "securityGroupIDs", default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = kube::core::Rule::new("self.all(s, s.startsWith('sg-'))").message("each of securityGroupIDs must start with sg-"))]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
+    pub security_group_ids: Vec<String>,
+    /// The instance profile of every instance, by name. Default: none, so that an agent has no AWS credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub instance_profile_name: Option<String>,
+    /// The instance types of each tier, in order of preference.
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["tier".into()]))]
+    #[x_kube(validation = kube::core::Rule::new("!self.exists(t, t.tier == 'T4')").message("T4 is not to be had on EC2: leave it out"))]
+    #[schemars(length(min = 1, max = 4))]
+    pub instance_types: Vec<InstanceTypes>,
+    /// The root volume of every instance; it goes with the instance.
+    #[serde(default)]
+    pub root_volume: VolumeSettings,
+    /// The volume of each Workspace's data; it outlives the instance.
+    #[serde(default = "data_volume")]
+    pub data_volume: VolumeSettings,
+}
+
+/// Where the control plane is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlPlane {
+    /// Its URL, such as `https://atelier-control-plane.atelier-system.svc:8443`.
+    #[x_kube(validation = kube::core::Rule::new("isURL(self) && (self.startsWith('http://') || self.startsWith('https://'))").message("url must be an http:// or https:// URL"))]
+    #[schemars(length(min = 1, max = 512))]
+    pub url: String,
+    /// The certificates (PEM) that it is known by. Default: the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65_536))]
+    pub ca_bundle: Option<String>,
+    /// The shared secret: a key of a Secret in the operator's namespace.
+    pub token_secret_ref: SecretKey,
+}
+
+/// A key of a Secret in the operator's namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// The instance types of one tier.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceTypes {
+    /// The tier.
+    pub tier: Tier,
+    /// The types, in order of preference; where one is not to be had, the next is tried.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)))]
+    pub types: Vec<String>,
+}
+
+/// A volume that is made with an instance. It is always encrypted.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeSettings {
+    /// Its size, in whole GiB. Default 30 for the root volume, 20 for data.
+    #[serde(rename = "sizeGiB", default = "root_gib")]
+    #[schemars(range(min = 1, max = 16_384))]
+    pub size_gib: i32,
+    /// Its EBS type. Default gp3.
+    #[serde(rename = "type", default = "gp3")]
+    #[schemars(length(min = 1, max = 16))]
+    pub volume_type: String,
+    /// The KMS key that it is encrypted with. Default: the account's own for EBS.
+    #[serde(rename = "kmsKeyID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub kms_key_id: Option<String>,
+}
+
+impl Default for VolumeSettings {
+    fn default() -> Self {
+        Self { size_gib: root_gib(), volume_type: gp3(), kms_key_id: None }
+    }
+}
+
+fn root_gib() -> i32 {
+    30
+}
+
+fn gp3() -> String {
+    "gp3".into()
+}
+
+fn data_volume() -> VolumeSettings {
+    VolumeSettings { size_gib: 20, ..VolumeSettings::default() }
+}
+
 /// A runtime that a Workspace may name.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -143,6 +266,10 @@ pub struct Runtime {
     /// The container image.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
+    /// The image of the machine for this runtime on EC2. Default: `spec.ec2.amiID`.
+    #[serde(rename = "amiID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub ami_id: Option<String>,
     /// The command and its arguments. Default: the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -270,6 +397,9 @@ pub struct BackendConfigStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub endpoints: Vec<Endpoint>,
+    /// The control plane that instances are launched through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2: Option<Ec2InUse>,
     /// How many Workspaces have a box here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<i32>,
@@ -280,6 +410,26 @@ pub struct BackendConfigStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The control plane that instances are launched through.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ec2InUse {
+    /// The URL of the control plane; it goes on serving when the spec does not name one any more.
+    pub url: String,
+    /// The certificates that it is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
+    /// The shared secret.
+    pub token_secret_ref: SecretKey,
+    /// The AWS account that it launches in.
+    #[serde(rename = "accountID")]
+    pub account_id: String,
+    /// The region that it launches in.
+    pub region: String,
+    /// Since when it is in use.
+    pub since: Time,
 }
 
 /// An endpoint that boxes are launched on.

@@ -140,6 +140,18 @@ fn accepted_fragments() -> Vec<Value> {
     ]
 }
 
+/// A BackendConfig for EC2.
+fn ec2_config() -> Value {
+    let mut config = config();
+    config["spec"]["backend"] = json!("EC2");
+    config["spec"]["ec2"] = json!({
+        "controlPlane": {"url": "https://cp:8443", "tokenSecretRef": {"name": "s", "key": "token"}},
+        "region": "us-east-2", "amiID": "ami-1", "subnetIDs": ["subnet-1"],
+        "instanceTypes": [{"tier": "T2", "types": ["t3.medium"]}],
+    });
+    config
+}
+
 /// Objects of one kind that are refused: object, the object before, path, message.
 fn refused_objects() -> Vec<(&'static str, Value, Option<Value>, &'static str, &'static str)> {
     let host = |host: Value| with(config(), "spec/docker/hosts/0", host);
@@ -151,7 +163,52 @@ fn refused_objects() -> Vec<(&'static str, Value, Option<Value>, &'static str, &
     let status = |status: Value| with(workspace(json!({})), "status", status);
     let launch = |attempt: i64| status(json!({"launch": {"attempt": attempt}}));
     let long = "a".repeat(62);
+    let mut no_ec2 = config();
+    no_ec2["spec"]["backend"] = json!("EC2");
+    let on_ec2 = |path: &str, value: Value| with(ec2_config(), &format!("spec/ec2/{path}"), value);
+    let mut no_ami = ec2_config();
+    no_ami["spec"]["ec2"].as_object_mut().unwrap().remove("amiID");
+    let t3 = json!([{"tier": "T3", "types": ["m5.large"]}]);
+    let profile = with(on_ec2("instanceTypes", t3), "spec/ec2/instanceProfileName", json!("agents"));
     vec![
+        ("BackendConfig", no_ec2, None, "", "backend is EC2: say where the control plane is"),
+        ("BackendConfig", no_ami, None, "", "every runtime needs an AMI"),
+        ("BackendConfig", profile, None, "spec.ec2", "an instance profile reaches every T3 box"),
+        (
+            "BackendConfig",
+            on_ec2("amiID", json!("i-1")),
+            None,
+            "spec.ec2.amiID",
+            "amiID must start with ami-",
+        ),
+        (
+            "BackendConfig",
+            on_ec2("subnetIDs", json!(["vpc-1"])),
+            None,
+            "spec.ec2.subnetIDs",
+            "each of subnetIDs must start with subnet-",
+        ),
+        (
+            "BackendConfig",
+            on_ec2("securityGroupIDs", json!(["g"])),
+            None,
+            "spec.ec2.securityGroupIDs",
+            "each of securityGroupIDs must start with sg-",
+        ),
+        (
+            "BackendConfig",
+            on_ec2("instanceTypes", json!([{"tier": "T4", "types": ["m5.large"]}])),
+            None,
+            "spec.ec2.instanceTypes",
+            "T4 is not to be had on EC2",
+        ),
+        (
+            "BackendConfig",
+            on_ec2("controlPlane/url", json!("cp:8443")),
+            None,
+            "spec.ec2.controlPlane.url",
+            "url must be an http:// or https:// URL",
+        ),
         ("BackendConfig", no_docker, None, "", "backend is Docker"),
         (
             "BackendConfig",
@@ -263,6 +320,7 @@ fn accepted_objects() -> Vec<(&'static str, Value, Option<Value>)> {
                      "tlsSecretRef": {"name": "s"}});
     vec![
         ("BackendConfig", config(), None),
+        ("BackendConfig", ec2_config(), None),
         ("BackendConfig", with(config(), "spec/docker/hosts/0", tcp), None),
         ("BackendConfig", with(config(), "spec/docker/network", json!({"pool": "192.168.0.0/16"})), None),
         (

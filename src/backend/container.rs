@@ -33,6 +33,12 @@ pub struct BoxOrder<'a> {
     pub runtime: &'a Runtime,
     /// The URL at which the box reaches the registry.
     pub platform_url: &'a str,
+    /// The certificates that it trusts for the registry besides the public ones.
+    pub ca_bundle: Option<&'a str>,
+    /// The frozen request that this order is to be compared with, if any.
+    pub recorded: Option<&'a str>,
+    /// The zone that the Workspace's data binds it to, if any.
+    pub zone: Option<&'a str>,
     /// Whether the data volume outlives the Workspace.
     pub retain: bool,
 }
@@ -78,9 +84,12 @@ pub struct ContainerPlan {
 }
 
 impl ContainerPlan {
-    /// The image that a frozen request names; empty if it is no request.
+    /// The image that a frozen request names, be it a container's own or one for a container on an instance;
+    /// empty if it is no request.
     pub fn image_of(request: &str) -> String {
-        serde_json::from_str(request).map(|plan: Self| plan.image).unwrap_or_default()
+        let request: serde_json::Value = serde_json::from_str(request).unwrap_or_default();
+        let container = request.get("container").unwrap_or(&request);
+        container["image"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The plan for an order.

@@ -1,13 +1,14 @@
 //! The choice of a backend: one function, from the recorded placement or, where there is none, the config.
 
 use super::docker::{Engine, EngineEndpoint};
+use super::ec2::{Cloud, Ec2Endpoint};
 use super::hints::Hints;
 use super::placement::{Placement, Target};
 #[cfg(test)]
 use super::scripted::World;
 use super::{BackendError, ErrorKind};
 use crate::api::Reason;
-use crate::api::workspace::{Backend, DockerWorld, PlacementRecord};
+use crate::api::workspace::{Backend, PlacementRecord};
 use crate::metrics::{Metrics, Operation, Outcome};
 use crate::reconcile::Leadership;
 use futures::Stream;
@@ -22,6 +23,8 @@ pub struct Backends {
     state: Arc<RwLock<State>>,
     /// All engines in use, for those that watch them.
     engines: watch::Sender<Vec<Engine>>,
+    /// The world of instances, once there is or was one: what is known of them outlives a change of settings.
+    cloud: watch::Sender<Option<Cloud>>,
     maker: Maker,
     leadership: Leadership,
     hints: Hints,
@@ -33,7 +36,9 @@ struct State {
     /// Where new boxes go.
     standing: Standing,
     /// Where boxes were launched that live on.
-    in_use: Vec<Engine>,
+    engines: Vec<Engine>,
+    /// Where instances go, or were launched that live on.
+    cloud: Option<Cloud>,
 }
 
 #[derive(Debug)]
@@ -45,14 +50,27 @@ enum Standing {
         why: String,
     },
     Docker(Engine),
+    Ec2(Cloud),
     #[cfg(test)]
     Scripted(World),
 }
 
 /// What the `BackendConfig` says, as far as the door needs it.
 #[derive(Clone, Debug)]
-pub enum Configuration {
-    /// There is none of the name that the operator reads.
+pub struct Configuration {
+    /// Where new boxes go.
+    pub selected: Selected,
+    /// The engine that boxes may be on, be it selected or not. What `in_use` says of one of the same name wins
+    /// over `selected` for the boxes that are there.
+    pub in_use: Vec<EngineEndpoint>,
+    /// The control plane that instances may have been launched through, be it selected or not.
+    pub ec2: Option<Ec2Endpoint>,
+}
+
+/// Where new boxes go.
+#[derive(Clone, Debug)]
+pub enum Selected {
+    /// There is no config of the name that the operator reads.
     Absent {
         /// That name.
         name: String,
@@ -61,17 +79,23 @@ pub enum Configuration {
     NotAccepted {
         /// Why, for people.
         why: String,
-        /// The endpoints that boxes were launched on: they go on serving.
-        in_use: Vec<EngineEndpoint>,
     },
-    /// Docker: the engine that new boxes go to.
-    Docker {
-        /// The engine.
-        selected: EngineEndpoint,
-        /// The endpoints that boxes were launched on: they go on serving, and what they say of an endpoint
-        /// of the same name wins over `selected` for the boxes that are there.
-        in_use: Vec<EngineEndpoint>,
-    },
+    /// To this Docker engine.
+    Docker(EngineEndpoint),
+    /// To EC2, through the control plane of the configuration.
+    Ec2,
+}
+
+impl Configuration {
+    /// New boxes go to this engine; boxes may be on these as well.
+    pub fn docker(selected: EngineEndpoint, in_use: Vec<EngineEndpoint>) -> Self {
+        Self { selected: Selected::Docker(selected), in_use, ec2: None }
+    }
+
+    /// There is none of this name.
+    pub fn absent(name: &str) -> Self {
+        Self { selected: Selected::Absent { name: name.to_owned() }, in_use: Vec::new(), ec2: None }
+    }
 }
 
 /// Who makes the boxes: stands on everything that is made outside Kubernetes.
@@ -86,10 +110,10 @@ pub struct Maker {
 /// What a look at the selected backend found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preflight {
-    /// The engine's version.
+    /// The version of the engine or the control plane.
     pub version: String,
-    /// The world that answered.
-    pub world: DockerWorld,
+    /// The world that answered, as it is recorded with a box.
+    pub record: PlacementRecord,
 }
 
 /// Why there is no place for a box.
@@ -115,6 +139,11 @@ pub enum NoBackend {
         /// The recorded host.
         host: String,
     },
+    /// The recorded backend is EC2, and the config names no control plane.
+    #[error(
+        "this Workspace was launched on EC2, and the BackendConfig names no control plane: bring spec.ec2 back"
+    )]
+    NoControlPlane,
     /// The engine has not answered.
     #[error("{0}")]
     Unanswered(BackendError),
@@ -125,7 +154,9 @@ impl NoBackend {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Absent { .. } => Reason::NoBackend,
-            Self::NotAccepted { .. } | Self::NotConfigured { .. } => Reason::BackendNotReady,
+            Self::NotAccepted { .. } | Self::NotConfigured { .. } | Self::NoControlPlane => {
+                Reason::BackendNotReady
+            }
             Self::Unanswered(error) => error.reason(),
         }
     }
@@ -135,10 +166,11 @@ impl Backends {
     /// No backend yet: until [`Backends::configure`] is called, every Workspace is told so.
     pub fn new(config_name: &str, maker: Maker, metrics: Metrics) -> Self {
         let standing = Standing::Absent { name: config_name.to_owned() };
-        let state = Arc::new(RwLock::new(State { standing, in_use: Vec::new() }));
+        let state = Arc::new(RwLock::new(State { standing, engines: Vec::new(), cloud: None }));
         Self {
             state,
             engines: watch::Sender::default(),
+            cloud: watch::Sender::default(),
             maker,
             leadership: Leadership::always(),
             hints: Hints::default(),
@@ -157,7 +189,7 @@ impl Backends {
     #[cfg(test)]
     pub(crate) fn scripted(world: World) -> Self {
         let backends = Self::new("cluster", Maker::default(), Metrics::default());
-        let state = State { standing: Standing::Scripted(world), in_use: Vec::new() };
+        let state = State { standing: Standing::Scripted(world), engines: Vec::new(), cloud: None };
         *backends.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         backends
     }
@@ -165,6 +197,8 @@ impl Backends {
     /// Takes a configuration into use. An endpoint that is unchanged keeps its connection and what is known
     /// of it.
     pub fn configure(&self, configuration: Configuration) {
+        let Configuration { selected, in_use, ec2 } = configuration;
+        let cloud = self.cloud(ec2);
         self.engines.send_if_modified(|engines| {
             let mut kept = Vec::new();
             let mut engine = |endpoint: EngineEndpoint| {
@@ -178,18 +212,44 @@ impl Backends {
                 }
                 engine
             };
-            let (standing, in_use) = match configuration {
-                Configuration::Absent { name } => (Standing::Absent { name }, Vec::new()),
-                Configuration::NotAccepted { why, in_use } => (Standing::NotAccepted { why }, in_use),
-                Configuration::Docker { selected, in_use } => (Standing::Docker(engine(selected)), in_use),
+            let standing = match (selected, &cloud) {
+                (Selected::Absent { name }, _) => Standing::Absent { name },
+                (Selected::NotAccepted { why }, _) => Standing::NotAccepted { why },
+                (Selected::Docker(selected), _) => Standing::Docker(engine(selected)),
+                (Selected::Ec2, Some(cloud)) => Standing::Ec2(cloud.clone()),
+                (Selected::Ec2, None) => {
+                    Standing::NotAccepted { why: "spec.ec2 names no control plane".into() }
+                }
             };
             let in_use = in_use.into_iter().map(&mut engine).collect();
-            *self.state.write().unwrap_or_else(PoisonError::into_inner) = State { standing, in_use };
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) =
+                State { standing, engines: in_use, cloud: cloud.clone() };
             let same = kept.len() == engines.len()
                 && kept.iter().all(|k| engines.iter().any(|e| e.endpoint() == k.endpoint()));
             *engines = kept;
             !same
         });
+    }
+
+    /// The world of instances with these settings in effect: the one that is known, if there is one.
+    fn cloud(&self, endpoint: Option<Ec2Endpoint>) -> Option<Cloud> {
+        let known = self.cloud.borrow().clone();
+        match (known, endpoint) {
+            (_, None) => {
+                self.cloud.send_if_modified(|cloud| cloud.take().is_some());
+                None
+            }
+            (Some(cloud), Some(endpoint)) => {
+                cloud.set(endpoint);
+                Some(cloud)
+            }
+            (None, Some(endpoint)) => {
+                let (maker, leadership) = (self.maker.clone(), self.leadership.clone());
+                let cloud = Cloud::new(endpoint, maker, leadership, self.hints.clone());
+                self.cloud.send_replace(Some(cloud.clone()));
+                Some(cloud)
+            }
+        }
     }
 
     /// The one door: where this Workspace's box is (by its record) or will be (by the config).
@@ -232,10 +292,14 @@ impl Backends {
         self.hints.listen()
     }
 
-    /// Watches every engine in use for as long as it is polled; it never ends, and dropping it stops it.
-    /// `period` is how often all boxes are listed, to find what the events missed (30 s is a good one).
-    /// When an engine comes back, or the engines in use change, every Workspace there gets one hint.
+    /// Watches every engine in use, and the instances, for as long as it is polled; it never ends, and dropping
+    /// it stops it. `period` is how often all boxes are listed, to find what the events missed (30 s is a good
+    /// one). When an engine comes back, or the engines in use change, every Workspace there gets one hint.
     pub async fn watch(&self, period: Duration) {
+        futures::future::join(self.watch_engines(period), self.watch_cloud(period)).await;
+    }
+
+    async fn watch_engines(&self, period: Duration) {
         let mut engines = self.engines.subscribe();
         loop {
             let now = engines.borrow_and_update().clone();
@@ -248,6 +312,24 @@ impl Backends {
             }
         }
     }
+
+    async fn watch_cloud(&self, period: Duration) {
+        let mut clouds = self.cloud.subscribe();
+        loop {
+            let now = clouds.borrow_and_update().clone();
+            let watched = async {
+                match now {
+                    Some(cloud) => cloud.watch(period).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = watched => {}
+                // As above.
+                _ = clouds.changed() => {}
+            }
+        }
+    }
 }
 
 impl State {
@@ -256,22 +338,31 @@ impl State {
             Standing::Absent { name } => Err(NoBackend::Absent { name: name.clone() }),
             Standing::NotAccepted { why } => Err(NoBackend::NotAccepted { why: why.clone() }),
             Standing::Docker(engine) => Ok(Target::Docker(engine.clone())),
+            Standing::Ec2(cloud) => Ok(Target::Ec2(cloud.clone())),
             #[cfg(test)]
             Standing::Scripted(world) => Ok(Target::Scripted(world.clone())),
         }
     }
 
     fn recorded(&self, record: &PlacementRecord) -> Result<Target, NoBackend> {
-        let Backend::Docker = record.backend;
-        let host = record.docker.as_ref().map_or("", |docker| &docker.host);
-        if let Some(engine) = self.in_use.iter().find(|engine| engine.endpoint().name == host) {
+        match record.backend {
+            Backend::Docker => self.recorded_engine(record.docker.as_ref().map_or("", |docker| &docker.host)),
+            Backend::Ec2 => match (&self.cloud, &self.standing) {
+                (Some(cloud), _) => Ok(Target::Ec2(cloud.clone())),
+                (None, Standing::Absent { name }) => Err(NoBackend::Absent { name: name.clone() }),
+                (None, Standing::NotAccepted { why }) => Err(NoBackend::NotAccepted { why: why.clone() }),
+                (None, _) => Err(NoBackend::NoControlPlane),
+            },
+        }
+    }
+
+    fn recorded_engine(&self, host: &str) -> Result<Target, NoBackend> {
+        if let Some(engine) = self.engines.iter().find(|engine| engine.endpoint().name == host) {
             return Ok(Target::Docker(engine.clone()));
         }
         match self.selected()? {
-            Target::Docker(engine) if engine.endpoint().name != host => {
-                Err(NoBackend::NotConfigured { host: host.to_owned() })
-            }
-            selected @ Target::Docker(_) => Ok(selected),
+            Target::Docker(engine) if engine.endpoint().name == host => Ok(Target::Docker(engine)),
+            Target::Docker(_) | Target::Ec2(_) => Err(NoBackend::NotConfigured { host: host.to_owned() }),
             #[cfg(test)]
             selected @ Target::Scripted(_) => Ok(selected),
         }
@@ -283,8 +374,9 @@ impl Target {
     fn answering(&self) -> Result<PlacementRecord, BackendError> {
         match self {
             Self::Docker(engine) => {
-                Ok(PlacementRecord { backend: Backend::Docker, docker: Some(engine.world()?) })
+                Ok(PlacementRecord { backend: Backend::Docker, docker: Some(engine.world()?), ec2: None })
             }
+            Self::Ec2(cloud) => cloud.answering(),
             #[cfg(test)]
             Self::Scripted(world) => world.answering(),
         }
@@ -293,13 +385,9 @@ impl Target {
     async fn preflight(&self) -> Result<Preflight, BackendError> {
         match self {
             Self::Docker(engine) => engine.preflight().await,
+            Self::Ec2(cloud) => cloud.preflight().await,
             #[cfg(test)]
-            Self::Scripted(world) => {
-                let no_world =
-                    BackendError::new(ErrorKind::Invalid, "the scripted world is no Docker engine");
-                let world = world.answering()?.docker.ok_or(no_world)?;
-                Ok(Preflight { version: "scripted".into(), world })
-            }
+            Self::Scripted(world) => Ok(Preflight { version: "scripted".into(), record: world.answering()? }),
         }
     }
 }
@@ -308,6 +396,7 @@ impl Target {
 mod tests {
     use super::*;
     use crate::api::backend_config::DockerNetwork;
+    use crate::api::workspace::DockerWorld;
 
     fn endpoint(name: &str, address: &str) -> EngineEndpoint {
         EngineEndpoint {
@@ -321,7 +410,7 @@ mod tests {
 
     fn record(host: &str) -> PlacementRecord {
         let docker = DockerWorld { host: host.into(), engine_id: "E".into(), network_id: "N".into() };
-        PlacementRecord { backend: Backend::Docker, docker: Some(docker) }
+        PlacementRecord { backend: Backend::Docker, docker: Some(docker), ec2: None }
     }
 
     fn backends() -> Backends {
@@ -345,7 +434,8 @@ mod tests {
     fn a_config_that_was_not_accepted_places_nothing_and_keeps_what_runs() {
         let backends = backends();
         let in_use = vec![endpoint("local", "unix:///a")];
-        backends.configure(Configuration::NotAccepted { why: "the pool is no range".into(), in_use });
+        let selected = Selected::NotAccepted { why: "the pool is no range".into() };
+        backends.configure(Configuration { selected, in_use, ec2: None });
         let error = backends.place(None).expect_err("not accepted");
         assert_eq!(error.reason(), Reason::BackendNotReady);
         assert!(error.to_string().contains("the pool is no range"));
@@ -357,7 +447,7 @@ mod tests {
     fn an_engine_that_was_not_asked_takes_no_new_box_and_keeps_the_old_ones() {
         let backends = backends();
         let selected = endpoint("local", "unix:///a");
-        backends.configure(Configuration::Docker { selected, in_use: vec![] });
+        backends.configure(Configuration::docker(selected, vec![]));
         let error = backends.place(None).expect_err("not asked yet");
         assert_eq!(error.reason(), Reason::DockerUnreachable);
         assert!(
@@ -373,10 +463,8 @@ mod tests {
     #[test]
     fn the_record_wins_over_the_config() {
         let backends = backends();
-        backends.configure(Configuration::Docker {
-            selected: endpoint("local", "unix:///new"),
-            in_use: vec![endpoint("local", "unix:///old"), endpoint("second", "unix:///b")],
-        });
+        let in_use = vec![endpoint("local", "unix:///old"), endpoint("second", "unix:///b")];
+        backends.configure(Configuration::docker(endpoint("local", "unix:///new"), in_use));
         assert_eq!(address(&backends.place(Some(&record("local"))).expect("in use")), "unix:///old");
         assert_eq!(address(&backends.place(Some(&record("second"))).expect("in use")), "unix:///b");
     }
@@ -386,7 +474,7 @@ mod tests {
         let backends = backends();
         assert_eq!(backends.preflight().await.expect_err("none").kind, ErrorKind::Invalid);
         let selected = endpoint("local", "unix:///nowhere/docker.sock");
-        backends.configure(Configuration::Docker { selected, in_use: vec![] });
+        backends.configure(Configuration::docker(selected, vec![]));
         let error = backends.preflight().await.expect_err("nobody there");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert_eq!(
@@ -400,15 +488,16 @@ mod tests {
     fn only_a_change_of_the_engines_is_announced() {
         let backends = backends();
         let mut engines = backends.engines.subscribe();
-        let one = || Configuration::Docker { selected: endpoint("local", "unix:///a"), in_use: vec![] };
+        let one = || Configuration::docker(endpoint("local", "unix:///a"), vec![]);
         backends.configure(one());
         assert!(engines.has_changed().unwrap());
         engines.mark_unchanged();
         backends.configure(one());
         let in_use = vec![endpoint("local", "unix:///a")];
-        backends.configure(Configuration::NotAccepted { why: String::new(), in_use });
+        let selected = Selected::NotAccepted { why: String::new() };
+        backends.configure(Configuration { selected, in_use, ec2: None });
         assert!(!engines.has_changed().unwrap());
-        backends.configure(Configuration::Absent { name: "cluster".into() });
+        backends.configure(Configuration::absent("cluster"));
         assert!(engines.has_changed().unwrap());
     }
 }

@@ -1,6 +1,7 @@
 //! What went wrong at a backend, typed by what happens next.
 
 use crate::api::Reason;
+use crate::api::workspace::Outcome;
 use std::fmt;
 
 /// What happens next.
@@ -35,6 +36,22 @@ pub enum ErrorKind {
     Invalid,
     /// The backend failed, or answered something that we do not know.
     Failed,
+    /// EC2: the control plane did not answer.
+    ControlPlaneUnreachable,
+    /// EC2: the backend takes no more calls for the moment.
+    Throttled,
+    /// EC2: no capacity for this type in this subnet. This launch call made no instance.
+    NoCapacity,
+    /// EC2: the subnet has no free address. This launch call made no instance.
+    SubnetFull,
+    /// EC2: the account's vCPU limit is reached. This launch call made no instance.
+    VcpuLimit,
+    /// EC2: the launch is not permitted. This launch call made no instance.
+    Denied,
+    /// EC2: the launch is not possible as it was asked for. This launch call made no instance.
+    Refused,
+    /// EC2: the instance of this attempt was made, and has ended.
+    Ended,
 }
 
 /// An error of a backend: its kind, and the backend's own words.
@@ -56,7 +73,18 @@ impl BackendError {
     pub fn class(&self) -> Class {
         match self.kind {
             ErrorKind::Busy => Class::Waiting,
-            ErrorKind::Unreachable | ErrorKind::Failed | ErrorKind::NotFound => Class::Retryable,
+            ErrorKind::Unreachable
+            | ErrorKind::ControlPlaneUnreachable
+            | ErrorKind::Failed
+            | ErrorKind::Throttled
+            | ErrorKind::NotFound => Class::Retryable,
+            // What follows is the next attempt's to say.
+            ErrorKind::NoCapacity
+            | ErrorKind::SubnetFull
+            | ErrorKind::VcpuLimit
+            | ErrorKind::Denied
+            | ErrorKind::Refused
+            | ErrorKind::Ended => Class::Waiting,
             ErrorKind::Unauthorized
             | ErrorKind::WrongBackend
             | ErrorKind::NameTaken
@@ -77,12 +105,54 @@ impl BackendError {
             ErrorKind::ImageNotFound => Reason::ImageNotFound,
             ErrorKind::Invalid => Reason::InvalidRequest,
             ErrorKind::Failed => Reason::LaunchFailed,
+            ErrorKind::ControlPlaneUnreachable => Reason::ControlPlaneUnreachable,
+            ErrorKind::Throttled => Reason::Throttled,
+            ErrorKind::NoCapacity => Reason::InsufficientCapacity,
+            ErrorKind::SubnetFull => Reason::SubnetFull,
+            ErrorKind::VcpuLimit => Reason::VcpuLimitExceeded,
+            ErrorKind::Denied => Reason::LaunchDenied,
+            ErrorKind::Refused => Reason::InvalidRequest,
+            ErrorKind::Ended => Reason::InstanceGone,
         }
     }
 
     /// Whether it speaks of the backend as a whole rather than of one box.
     pub fn is_about_backend(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::WrongBackend)
+        matches!(
+            self.kind,
+            ErrorKind::Unreachable
+                | ErrorKind::ControlPlaneUnreachable
+                | ErrorKind::Unauthorized
+                | ErrorKind::WrongBackend
+        )
+    }
+
+    /// How a launch attempt ends that is answered so; `None` where it is still open.
+    pub fn closes_attempt(&self) -> Option<Outcome> {
+        match self.kind {
+            ErrorKind::NoCapacity
+            | ErrorKind::SubnetFull
+            | ErrorKind::VcpuLimit
+            | ErrorKind::Denied
+            | ErrorKind::Refused => Some(Outcome::Refused),
+            ErrorKind::Ended => Some(Outcome::Gone),
+            ErrorKind::Unreachable
+            | ErrorKind::Unauthorized
+            | ErrorKind::WrongBackend
+            | ErrorKind::Busy
+            | ErrorKind::NotFound
+            | ErrorKind::NameTaken
+            | ErrorKind::ImageNotFound
+            | ErrorKind::Invalid
+            | ErrorKind::Failed
+            | ErrorKind::ControlPlaneUnreachable
+            | ErrorKind::Throttled => None,
+        }
+    }
+
+    /// Whether another offering of the platform may do where this one did not.
+    pub fn is_about_offering(&self) -> bool {
+        matches!(self.kind, ErrorKind::NoCapacity | ErrorKind::SubnetFull)
     }
 }
 

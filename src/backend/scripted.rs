@@ -63,7 +63,7 @@ impl World {
     pub(crate) fn record(&self) -> PlacementRecord {
         let id = self.lock().id.clone();
         let docker = DockerWorld { host: "scripted".into(), engine_id: id.clone(), network_id: id };
-        PlacementRecord { backend: Backend::Docker, docker: Some(docker) }
+        PlacementRecord { backend: Backend::Docker, docker: Some(docker), ec2: None }
     }
 
     /// How this world is recorded, if it answers.
@@ -245,6 +245,7 @@ impl World {
                     address: None,
                     addresses: vec![plan.alias.clone()],
                     image: plan.image.clone(),
+                    ec2: None,
                 };
                 let made = Scripted { uid: uid.clone(), seen, filled: false };
                 self.effect(format!("container {}", plan.name), |s| {

@@ -23,6 +23,21 @@ pub struct BoxSeen {
     pub addresses: Vec<String>,
     /// The image that it was made from.
     pub image: String,
+    /// What only an EC2 instance has.
+    pub ec2: Option<Ec2Facts>,
+}
+
+/// What only an EC2 instance has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ec2Facts {
+    /// Its type.
+    pub instance_type: String,
+    /// Its subnet.
+    pub subnet_id: String,
+    /// Its zone.
+    pub zone: String,
+    /// The volumes that are attached to it.
+    pub volume_ids: Vec<String>,
 }
 
 /// A time to the microsecond: as much as a status keeps, so that what is stored compares equal to what is seen.
@@ -48,8 +63,23 @@ pub enum BoxState {
         /// The backend's own error, if it could not be started.
         error: Option<String>,
     },
+    /// On its way to running.
+    Starting,
+    /// Stopped, whoever stopped it; the backend's reason, if it gave one.
+    Stopped {
+        /// The backend's reason.
+        reason: Option<String>,
+    },
     /// On its way out.
     Removing,
+    /// It ended for good, and the backend still shows that.
+    Terminated {
+        /// The backend's reason.
+        reason: Option<String>,
+    },
+    /// It was made or is recorded, and the backend's lists do not show it, which is no proof yet that it is
+    /// gone.
+    Unlisted,
     /// Any other state, in the backend's word.
     Other(String),
 }
@@ -61,7 +91,11 @@ impl BoxState {
             Self::Created => "created",
             Self::Running => "running",
             Self::Exited { .. } => "exited",
+            Self::Starting => "pending",
+            Self::Stopped { .. } => "stopped",
             Self::Removing => "removing",
+            Self::Terminated { .. } => "terminated",
+            Self::Unlisted => "unlisted",
             Self::Other(word) => word,
         }
     }
@@ -96,6 +130,8 @@ impl fmt::Debug for PullCredentials {
 /// What goes into a box: resolved, with the values of secrets. Never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contents {
+    /// The token that a box fetches the rest with, where it cannot be filled before its start.
+    pub bootstrap_token: String,
     /// The whole environment of the agent.
     pub env: BTreeMap<String, String>,
     /// The files under `/configs`.

@@ -33,8 +33,11 @@ impl registry::Bundles for Bundles {
 
     fn bundle(&self, workspace: Arc<Workspace>) -> BoxFuture<'_, Result<Bundle, String>> {
         async move {
+            let storage = workspace.status.as_ref().and_then(|status| status.storage.as_ref());
+            let volume =
+                storage.map(|storage| storage.volume_id.clone()).ok_or("its data volume is not made yet")?;
             let contents = self.0.contents(&workspace).await.map_err(|problem| problem.message)?;
-            Ok(Bundle { contents, data_volume: None })
+            Ok(Bundle { contents, data_volume: Some(volume) })
         }
         .boxed()
     }

@@ -15,7 +15,7 @@ pub use current::Current;
 pub use token_keys::{KeyState, SECRET, TokenKeys};
 
 use crate::api::{BackendConfig, BackendConfigSpec, Workspace, names};
-use crate::backend::{BackendError, Backends, Configuration, EngineEndpoint, Preflight};
+use crate::backend::{BackendError, Backends, Configuration, Preflight};
 use crate::metrics::{Effect, Kind, Metrics, Outcome};
 use crate::reconcile::{
     Cache, Change, FinalizerChange, Fresh, Gone, Leadership, Pauses, WriteError, replace_status,
@@ -87,8 +87,8 @@ pub struct Platform {
 /// What is kept between passes.
 #[derive(Default)]
 struct Memory {
-    /// The endpoint that the door was told of last.
-    endpoint: Option<EngineEndpoint>,
+    /// The endpoints that the door was told of last.
+    last: observe::Last,
     /// What Workspaces were told of last.
     told: Option<Told>,
     /// How often in a row something was not well.
@@ -195,8 +195,8 @@ impl Platform {
     }
 
     fn without_config(&mut self) -> Duration {
-        self.ctx.backends.configure(Configuration::Absent { name: self.ctx.name.clone() });
-        self.memory.endpoint = None;
+        self.ctx.backends.configure(Configuration::absent(&self.ctx.name));
+        self.memory.last.clear();
         self.ctx.current.set(None);
         let keys = self.ctx.token_keys.state().borrow().clone();
         self.tell(Told { config: None, answer: None, keys });
@@ -213,7 +213,7 @@ impl Platform {
             Err(Gone::Gone) => return Ok(self.without_config()),
             Err(unread @ Gone::Unread(_)) => return Err(Error::Unread(unread)),
         };
-        let seen = observe::look(&self.ctx, &mut self.memory.endpoint, &config, preflight_within).await;
+        let seen = observe::look(&self.ctx, &mut self.memory.last, &config, preflight_within).await;
         self.tell(Told {
             config: Some(Arc::new(seen.settled.spec.clone())),
             answer: seen.preflight.clone(),

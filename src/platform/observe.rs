@@ -3,14 +3,14 @@
 
 use super::Context;
 use super::plan::{Certificates, Seen};
-use super::settle::{Refusal, Uses, settle};
+use super::settle::{Refusal, Settled, Uses, settle};
 use super::token_keys::Holders;
 use crate::api::Reason;
-use crate::api::backend_config::{BackendConfig, DockerHost, DockerNetwork, Runtime};
+use crate::api::backend_config::{Backend, BackendConfig, DockerHost, DockerNetwork, Runtime, SecretKey};
 use crate::api::workspace::{LocalRef, Tier};
 use crate::backend::{
-    BackendError, BoxOrder, Configuration, EngineEndpoint, ErrorKind, ImageState, Placement, Preflight,
-    TlsFiles,
+    BackendError, BoxOrder, Configuration, ControlPlaneEndpoint, Ec2Endpoint, EngineEndpoint, ErrorKind,
+    ImageState, Placement, Preflight, Selected, TlsFiles,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -24,12 +24,24 @@ const LOOPBACK: &str = "127.0.0.1";
 /// The type of a Secret that images are pulled with, and its one entry.
 const PULL_SECRET: (&str, &str) = ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
 
+/// The endpoints that the door was told of last.
+#[derive(Debug, Default)]
+pub struct Last {
+    engine: Option<EngineEndpoint>,
+    ec2: Option<Ec2Endpoint>,
+}
+
+impl Last {
+    /// There is no config any more.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Looks, and takes the config into effect.
-///
-/// `last` is the endpoint that the door was told of last.
 pub async fn look(
     ctx: &Context,
-    last: &mut Option<EngineEndpoint>,
+    last: &mut Last,
     config: &BackendConfig,
     preflight_within: Duration,
 ) -> Seen {
@@ -37,24 +49,28 @@ pub async fn look(
     let workspaces = || workspaces.iter().map(|workspace| &**workspace);
     let uses = Uses::of(workspaces());
     let settled = settle(config, &uses);
-    let (tls, certificates) = match settled.host.as_ref().and_then(|host| host.tls_secret_ref.as_ref()) {
-        None => (None, Certificates::Good),
-        Some(reference) => match tls_files(&ctx.secrets, reference).await {
-            Ok(files) => (Some(files), Certificates::Good),
-            Err(problem) => (None, problem),
-        },
+    let (engine, tls) = engine(ctx, &settled).await;
+    let (ec2, secret) = ec2(ctx, &settled).await;
+    let engine = remembered(&mut last.engine, engine, &tls, |one, other| {
+        one.name == other.name && one.address == other.address
+    });
+    let ec2 = remembered(&mut last.ec2, ec2, &secret, |one, other| {
+        one.control_plane.url == other.control_plane.url
+    });
+    let backend = settled.spec.backend;
+    let certificates = match backend {
+        Backend::Docker => tls,
+        Backend::Ec2 => secret,
     };
-    let network = settled.spec.docker.as_ref().map(|docker| docker.network.clone()).unwrap_or_default();
-    let endpoint = settled.host.as_ref().map(|host| endpoint(host, tls, network));
-    let configured = configuration(last, endpoint, &certificates);
-    let asks = matches!(configured, Configuration::Docker { .. });
+    let configured = configuration(backend, engine, ec2, &certificates);
+    let asks = matches!(configured.selected, Selected::Docker(_) | Selected::Ec2);
     ctx.backends.configure(configured);
     ctx.current.set(Some(Arc::new(settled.spec.clone())));
 
     let preflight = if asks { Some(ask(ctx, preflight_within).await) } else { None };
-    let remarks = match &preflight {
-        Some(Ok(_)) => remarks(ctx, &settled.spec.runtimes).await,
-        Some(Err(_)) | None => Vec::new(),
+    let remarks = match (&preflight, backend) {
+        (Some(Ok(_)), Backend::Docker) => remarks(ctx, &settled.spec.runtimes).await,
+        _ => Vec::new(),
     };
     Seen {
         settled,
@@ -68,38 +84,98 @@ pub async fn look(
     }
 }
 
-/// What the door is told. An endpoint whose certificates could not be read goes on with those that it had.
-fn configuration(
-    last: &mut Option<EngineEndpoint>,
-    endpoint: Option<EngineEndpoint>,
-    certificates: &Certificates,
-) -> Configuration {
-    let same = |known: &EngineEndpoint| {
-        endpoint
-            .as_ref()
-            .is_some_and(|endpoint| endpoint.name == known.name && endpoint.address == known.address)
+/// The Docker engine that is in effect, and whether its certificates were found.
+async fn engine(ctx: &Context, settled: &Settled) -> (Option<EngineEndpoint>, Certificates) {
+    let (tls, certificates) = match settled.host.as_ref().and_then(|host| host.tls_secret_ref.as_ref()) {
+        None => (None, Certificates::Good),
+        Some(reference) => match tls_files(&ctx.secrets, reference).await {
+            Ok(files) => (Some(files), Certificates::Good),
+            Err(problem) => (None, problem),
+        },
     };
-    let known = last.clone().filter(same);
-    match (endpoint, certificates, known) {
-        (Some(selected), Certificates::Good, _) => {
-            *last = Some(selected.clone());
-            Configuration::Docker { selected, in_use: Vec::new() }
-        }
-        (_, Certificates::Unread(_), Some(selected)) => {
-            Configuration::Docker { selected, in_use: Vec::new() }
-        }
-        (_, certificates, known) => {
-            Configuration::NotAccepted { why: why(certificates), in_use: known.into_iter().collect() }
-        }
+    let network = settled.spec.docker.as_ref().map(|docker| docker.network.clone()).unwrap_or_default();
+    (settled.host.as_ref().map(|host| endpoint(host, tls, network)), certificates)
+}
+
+/// What is in effect for EC2, and whether the shared secret was found.
+async fn ec2(ctx: &Context, settled: &Settled) -> (Option<Ec2Endpoint>, Certificates) {
+    let Some(control_plane) = &settled.control_plane else { return (None, Certificates::Good) };
+    let (secret, found) = match shared_secret(&ctx.secrets, &control_plane.token_secret_ref).await {
+        Ok(secret) => (secret, Certificates::Good),
+        Err(problem) => (String::new(), problem),
+    };
+    let endpoint = Ec2Endpoint {
+        control_plane: ControlPlaneEndpoint {
+            url: control_plane.url.clone(),
+            ca_bundle: control_plane.ca_bundle.clone(),
+            secret,
+        },
+        spec: settled.spec.ec2.clone().unwrap_or_default(),
+        amis: settled.spec.runtimes.iter().filter_map(|runtime| runtime.ami_id.clone()).collect(),
+    };
+    (Some(endpoint), found)
+}
+
+/// The endpoint to use: one whose credentials could not be read goes on with those that it had.
+fn remembered<T: Clone>(
+    last: &mut Option<T>,
+    now: Option<T>,
+    credentials: &Certificates,
+    is_same: impl Fn(&T, &T) -> bool,
+) -> Option<T> {
+    let known = last.clone().filter(|known| now.as_ref().is_some_and(|now| is_same(now, known)));
+    if *credentials == Certificates::Good {
+        last.clone_from(&now);
+        return now;
+    }
+    known
+}
+
+/// What the door is told. Credentials that were refused place nothing new, and keep what runs.
+fn configuration(
+    backend: Backend,
+    engine: Option<EngineEndpoint>,
+    ec2: Option<Ec2Endpoint>,
+    credentials: &Certificates,
+) -> Configuration {
+    let is_refused = matches!(credentials, Certificates::Refused(_));
+    let selected = match (backend, &engine, &ec2) {
+        (Backend::Docker, Some(engine), _) if !is_refused => Selected::Docker(engine.clone()),
+        (Backend::Ec2, _, Some(_)) if !is_refused => Selected::Ec2,
+        (backend, ..) => Selected::NotAccepted { why: why(backend, credentials) },
+    };
+    let in_use = match selected {
+        Selected::Docker(_) => Vec::new(),
+        _ => engine.into_iter().collect(),
+    };
+    Configuration { selected, in_use, ec2 }
+}
+
+fn why(backend: Backend, credentials: &Certificates) -> String {
+    match (credentials, backend) {
+        (Certificates::Good, Backend::Docker) => "spec.docker.hosts names no engine".into(),
+        (Certificates::Good, Backend::Ec2) => "spec.ec2 names no control plane".into(),
+        (Certificates::Refused(refusal), _) => refusal.message.clone(),
+        (Certificates::Unread(why), _) => why.clone(),
     }
 }
 
-fn why(certificates: &Certificates) -> String {
-    match certificates {
-        Certificates::Good => "spec.docker.hosts names no engine".into(),
-        Certificates::Refused(refusal) => refusal.message.clone(),
-        Certificates::Unread(why) => why.clone(),
+async fn shared_secret(secrets: &Api<Secret>, reference: &SecretKey) -> Result<String, Certificates> {
+    let refused = |reason, message| Certificates::Refused(Refusal { reason, message });
+    let SecretKey { name, key } = reference;
+    let field = "spec.ec2.controlPlane.tokenSecretRef";
+    let secret = read(secrets, name).await.map_err(Certificates::Unread)?.ok_or_else(|| {
+        let message =
+            format!("{field} names the Secret {name:?}, which is not in the operator's namespace: create it with {key}");
+        refused(Reason::ReferenceNotFound, message)
+    })?;
+    let bytes = secret.data.unwrap_or_default().remove(key).map(|bytes| bytes.0).unwrap_or_default();
+    let text = String::from_utf8(bytes).map(|text| text.trim().to_owned()).unwrap_or_default();
+    if text.is_empty() {
+        let message = format!("{field}: the Secret {name:?} has no text under {key}: add it");
+        return Err(refused(Reason::InvalidSpec, message));
     }
+    Ok(text)
 }
 
 async fn ask(ctx: &Context, within: Duration) -> Result<Preflight, BackendError> {
@@ -194,9 +270,12 @@ async fn image(placement: &Placement, runtime: &Runtime) -> Result<ImageState, B
         granted: None,
         runtime,
         platform_url: "",
+        ca_bundle: None,
+        recorded: None,
+        zone: None,
         retain: false,
     };
-    placement.image(&placement.render(&order)).await
+    placement.image(&placement.render(&order)?).await
 }
 
 async fn pull_secret(secrets: &Api<Secret>, reference: &LocalRef) -> Result<(), String> {

@@ -2,8 +2,11 @@
 
 use super::settle::{Refusal, Settled, Uses, named};
 use super::token_keys::{self, Holders, KeyState};
-use crate::api::backend_config::{BackendConfig, BackendConfigStatus, DockerHost, Endpoint};
+use crate::api::backend_config::{
+    Backend, BackendConfig, BackendConfigStatus, DockerHost, Ec2InUse, Endpoint,
+};
 use crate::api::condition::{self, Progress};
+use crate::api::workspace::{DockerWorld, Ec2World};
 use crate::api::{ConditionType, Conditions, Reason, Status, names};
 use crate::backend::{BackendError, Preflight};
 use crate::reconcile::same;
@@ -140,6 +143,7 @@ fn describe(
     let status = BackendConfigStatus {
         observed_generation: generation,
         endpoints: endpoints(&before, seen, now),
+        ec2: ec2(&before, seen, now),
         workspaces: Some(i32::try_from(seen.uses.count()).unwrap_or(i32::MAX)),
         version: version(seen).or(before.version),
         conditions: conditions.finish(),
@@ -148,6 +152,9 @@ fn describe(
 }
 
 fn accepted(seen: &Seen) -> Said {
+    if seen.settled.spec.backend == Backend::Ec2 && seen.certificates == Certificates::Good {
+        return accepted_ec2(seen);
+    }
     match (&seen.settled.refusal, &seen.certificates, &seen.settled.host) {
         (Some(refusal), ..) | (None, Certificates::Refused(refusal), _) => {
             (Status::False, refusal.reason, refusal.message.clone())
@@ -167,7 +174,34 @@ fn accepted(seen: &Seen) -> Said {
     }
 }
 
+fn accepted_ec2(seen: &Seen) -> Said {
+    match (&seen.settled.refusal, &seen.settled.control_plane) {
+        (Some(refusal), _) => (Status::False, refusal.reason, refusal.message.clone()),
+        (None, None) => {
+            let message = "spec.ec2 names no control plane: say where it is and what to launch".into();
+            (Status::False, Reason::InvalidSpec, message)
+        }
+        (None, Some(control_plane)) => {
+            let region = seen.settled.spec.ec2.as_ref().map(|ec2| ec2.region.as_str()).unwrap_or_default();
+            let message = format!(
+                "new Workspaces go to EC2 in {region}, through the control plane at {}",
+                control_plane.url
+            );
+            (Status::True, Reason::Accepted, message)
+        }
+    }
+}
+
 fn reachable(seen: &Seen) -> Said {
+    if let (Some(Ok(preflight)), Some(control_plane), Some(world)) =
+        (&seen.preflight, &seen.settled.control_plane, world(seen))
+    {
+        let message = format!(
+            "the control plane {} answers at {}, for account {} in {}",
+            preflight.version, control_plane.url, world.account_id, world.region
+        );
+        return (Status::True, Reason::Reachable, message);
+    }
     match (&seen.preflight, &seen.settled.host) {
         (Some(Ok(preflight)), Some(host)) => {
             let mut message = format!("Docker {} answers at {}", preflight.version, host.address);
@@ -244,18 +278,40 @@ fn registry_healthy(seen: &Seen) -> Said {
     }
 }
 
+/// The world of EC2 that answered.
+fn world(seen: &Seen) -> Option<&Ec2World> {
+    seen.preflight.as_ref()?.as_ref().ok()?.record.ec2.as_ref()
+}
+
+/// The control plane in effect, as it answered; what answered before stays recorded while it does not.
+fn ec2(before: &BackendConfigStatus, seen: &Seen, now: Timestamp) -> Option<Ec2InUse> {
+    let Some(control_plane) = &seen.settled.control_plane else { return before.ec2.clone() };
+    let known = before.ec2.clone();
+    let Some(world) = world(seen) else { return known };
+    let is_same = |known: &&Ec2InUse| known.account_id == world.account_id && known.region == world.region;
+    let since = known.as_ref().filter(is_same).map_or(Time(now), |known| known.since.clone());
+    Some(Ec2InUse {
+        url: control_plane.url.clone(),
+        ca_bundle: control_plane.ca_bundle.clone(),
+        token_secret_ref: control_plane.token_secret_ref.clone(),
+        account_id: world.account_id.clone(),
+        region: world.region.clone(),
+        since,
+    })
+}
+
 /// The endpoint in effect, as it answered; what answered before stays recorded while it does not.
 fn endpoints(before: &BackendConfigStatus, seen: &Seen, now: Timestamp) -> Vec<Endpoint> {
     let Some(host) = &seen.settled.host else { return before.endpoints.clone() };
     let known = before.endpoints.iter().find(|e| e.name == host.name && e.address == host.address);
-    match &seen.preflight {
-        Some(Ok(preflight)) => vec![endpoint(host, preflight, known, now)],
-        Some(Err(_)) | None => known.cloned().into_iter().collect(),
+    let answered = seen.preflight.as_ref().and_then(|answer| answer.as_ref().ok());
+    match answered.and_then(|preflight| preflight.record.docker.as_ref()) {
+        Some(world) => vec![endpoint(host, world, known, now)],
+        None => known.cloned().into_iter().collect(),
     }
 }
 
-fn endpoint(host: &DockerHost, preflight: &Preflight, known: Option<&Endpoint>, now: Timestamp) -> Endpoint {
-    let world = &preflight.world;
+fn endpoint(host: &DockerHost, world: &DockerWorld, known: Option<&Endpoint>, now: Timestamp) -> Endpoint {
     let same_world =
         known.filter(|known| known.engine_id == world.engine_id && known.network_id == world.network_id);
     Endpoint {
@@ -289,7 +345,7 @@ pub fn in_words(status: &BackendConfigStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::workspace::DockerWorld;
+    use crate::api::workspace::PlacementRecord;
     use crate::backend::ErrorKind;
     use crate::platform::settle::settle;
     use crate::platform::testing::{config, endpoint, workspace};
@@ -301,10 +357,9 @@ mod tests {
     }
 
     fn preflight() -> Preflight {
-        Preflight {
-            version: "20.10".into(),
-            world: DockerWorld { host: "local".into(), engine_id: "E".into(), network_id: "N".into() },
-        }
+        let world = DockerWorld { host: "local".into(), engine_id: "E".into(), network_id: "N".into() };
+        let record = PlacementRecord { backend: Backend::Docker, docker: Some(world), ec2: None };
+        Preflight { version: "20.10".into(), record }
     }
 
     fn seen(config: &BackendConfig, uses: Uses) -> Seen {

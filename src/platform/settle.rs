@@ -1,12 +1,17 @@
 //! Which endpoint is in effect: the one of the spec, unless that would cut off boxes that run. Pure.
 
-use crate::api::backend_config::{BackendConfig, BackendConfigSpec, DockerHost, Endpoint};
+use crate::api::backend_config::{
+    Backend, BackendConfig, BackendConfigSpec, ControlPlane, DockerHost, Endpoint,
+};
 use crate::api::{Reason, Workspace};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 /// So many names stand in a message; the rest are counted.
 const NAMED: usize = 3;
+
+/// What stands for EC2 where hosts are named: no host can have this name.
+const ON_EC2: &str = "EC2:";
 
 /// The Workspaces that have a launch recorded, by the host that it is recorded on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,9 +24,12 @@ impl Uses {
         for workspace in workspaces {
             let placement = workspace.status.as_ref().and_then(|status| status.placement.as_ref());
             let Some(placement) = placement else { continue };
-            let host = placement.docker.as_ref().map_or_else(String::new, |docker| docker.host.clone());
+            let on = match placement.backend {
+                Backend::Docker => placement.docker.as_ref().map_or("", |docker| &docker.host).to_owned(),
+                Backend::Ec2 => ON_EC2.to_owned(),
+            };
             let namespace = workspace.namespace().unwrap_or_default();
-            uses.entry(host).or_default().push(format!("{namespace}/{}", workspace.name_any()));
+            uses.entry(on).or_default().push(format!("{namespace}/{}", workspace.name_any()));
         }
         for names in uses.values_mut() {
             names.sort();
@@ -65,16 +73,59 @@ pub struct Refusal {
 /// What is in effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// The spec, with the endpoint that is in effect.
+    /// The spec, with the endpoints that are in effect.
     pub spec: BackendConfigSpec,
-    /// That endpoint; `None` where the spec names none.
+    /// The Docker engine; `None` where the spec names none.
     pub host: Option<DockerHost>,
+    /// The control plane of EC2; `None` where the spec names none.
+    pub control_plane: Option<ControlPlane>,
+    /// Whether boxes may be on the backend that is not selected.
+    pub other_in_use: bool,
     /// Why the spec's own endpoint is not in effect, if it is not.
     pub refusal: Option<Refusal>,
 }
 
-/// Decides which endpoint is in effect.
+/// Decides which endpoints are in effect.
 pub fn settle(config: &BackendConfig, uses: &Uses) -> Settled {
+    let mut spec = config.spec.clone();
+    let (host, cut_off) = settle_host(config, uses);
+    if let (Some(_), Some(docker), Some(host)) = (&cut_off, &mut spec.docker, &host) {
+        docker.hosts = vec![host.clone()];
+    }
+    let (control_plane, removed) = settle_control_plane(config, uses);
+    let other_in_use = match config.spec.backend {
+        Backend::Docker => !uses.on(ON_EC2).is_empty(),
+        Backend::Ec2 => uses.0.keys().any(|on| on != ON_EC2),
+    };
+    Settled { spec, host, control_plane, other_in_use, refusal: cut_off.or(removed) }
+}
+
+/// The control plane of the spec, or the recorded one where the spec names none any more and instances run. One
+/// that moved is taken as it is now: whether it is the same world is told by account and region.
+fn settle_control_plane(config: &BackendConfig, uses: &Uses) -> (Option<ControlPlane>, Option<Refusal>) {
+    if let Some(ec2) = &config.spec.ec2 {
+        return (Some(ec2.control_plane.clone()), None);
+    }
+    let recorded = config.status.as_ref().and_then(|status| status.ec2.as_ref());
+    let users = uses.on(ON_EC2);
+    let Some(recorded) = recorded.filter(|_| !users.is_empty()) else { return (None, None) };
+    let message = format!(
+        "spec.ec2 cannot be removed while Workspaces have their instances there ({} of them: {}); the control plane at \
+         {} stays in effect. Bring spec.ec2 back, or delete these Workspaces first",
+        users.len(),
+        named(users.iter()),
+        recorded.url,
+    );
+    let control_plane = ControlPlane {
+        url: recorded.url.clone(),
+        ca_bundle: recorded.ca_bundle.clone(),
+        token_secret_ref: recorded.token_secret_ref.clone(),
+    };
+    (Some(control_plane), Some(Refusal { reason: Reason::InUse, message }))
+}
+
+/// The engine of the spec, unless that would cut off boxes that run, and why it is not.
+fn settle_host(config: &BackendConfig, uses: &Uses) -> (Option<DockerHost>, Option<Refusal>) {
     let wanted = config.spec.docker.as_ref().and_then(|docker| docker.hosts.first()).cloned();
     let recorded = config.status.as_ref().map_or(&[][..], |status| &status.endpoints);
     let cut_off = recorded.iter().find(|endpoint| {
@@ -83,14 +134,7 @@ pub fn settle(config: &BackendConfig, uses: &Uses) -> Settled {
             .is_some_and(|host| host.name == endpoint.name && host.address == endpoint.address);
         !stays && !uses.on(&endpoint.name).is_empty()
     });
-    let Some(endpoint) = cut_off else {
-        return Settled { spec: config.spec.clone(), host: wanted, refusal: None };
-    };
-    let host = as_host(endpoint, wanted.as_ref());
-    let mut spec = config.spec.clone();
-    if let Some(docker) = &mut spec.docker {
-        docker.hosts = vec![host.clone()];
-    }
+    let Some(endpoint) = cut_off else { return (wanted, None) };
     let users = uses.on(&endpoint.name);
     let message = format!(
         "the Docker host {:?} at {} cannot be removed or repointed while Workspaces have their boxes there \
@@ -100,7 +144,8 @@ pub fn settle(config: &BackendConfig, uses: &Uses) -> Settled {
         users.len(),
         named(users.iter()),
     );
-    Settled { spec, host: Some(host), refusal: Some(Refusal { reason: Reason::InUse, message }) }
+    let host = as_host(endpoint, wanted.as_ref());
+    (Some(host), Some(Refusal { reason: Reason::InUse, message }))
 }
 
 fn as_host(endpoint: &Endpoint, wanted: Option<&DockerHost>) -> DockerHost {

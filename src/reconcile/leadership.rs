@@ -63,6 +63,17 @@ impl Leadership {
         }
     }
 
+    /// Until when this process may act, as far as it knows; `None` where it may not now. Where there is no
+    /// election, that is now: a process that is its own leader was so a moment ago.
+    pub fn acts_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) {
+            Deadline::None => None,
+            Deadline::At(deadline) => Some(deadline).filter(|deadline| now < *deadline),
+            Deadline::Never => Some(now),
+        }
+    }
+
     /// Where this process stands now.
     pub fn standing(&self) -> Standing {
         self.standing.borrow().clone()

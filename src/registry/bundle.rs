@@ -138,7 +138,7 @@ fn must_be_open(workspace: &Workspace, period: Duration, now: Timestamp) -> Resu
 
 /// The archive: files below `configs/`, a file for each variable below `env/`, and what names the data volume.
 fn packed(bundle: Bundle) -> std::io::Result<Vec<u8>> {
-    let Bundle { contents: Contents { env, files }, data_volume } = bundle;
+    let Bundle { contents: Contents { bootstrap_token: _, env, files }, data_volume } = bundle;
     let secret = |path: String, text: String| BoxFile { path, bytes: text.into_bytes(), mode: 0o600 };
     let files = files.into_iter().map(|file| BoxFile { path: format!("configs/{}", file.path), ..file });
     let variables = env.into_iter().map(|(name, value)| secret(format!("env/{name}"), value));

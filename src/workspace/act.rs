@@ -1,12 +1,12 @@
 //! The effect: at most one, on what was seen, by its id. What came of it is a value for the report.
 
 use super::Context;
-use super::observe::{Look, network_of};
+use super::observe::{Look, network_of, remains};
 use super::resolve::TOKEN_FILE;
 use super::step::{Release, Step};
 use crate::api::names;
-use crate::api::workspace::{Launch, Workspace};
-use crate::backend::{BackendError, BoxFile, BoxSeen, Contents, ErrorKind};
+use crate::api::workspace::{Launch, StorageRecord, Workspace};
+use crate::backend::{BackendError, BoxFile, BoxSeen, Contents, ErrorKind, LaunchOrder};
 use crate::keys::{Keyring, Purpose};
 use crate::metrics::{Effect, Outcome};
 use crate::reconcile::{FinalizerChange, WriteError, set_finalizer, write_outcome};
@@ -23,11 +23,13 @@ pub enum Done {
     /// The finalizer is off: the object is gone, or goes.
     Released(Release),
     /// A box was made or started; this is how it is now.
-    Box(BoxSeen),
+    Box(Box<BoxSeen>),
     /// A box was stopped; the next pass shows how it ended.
     Stopped,
     /// A box is gone.
     Removed(String),
+    /// The volume of the Workspace's data is there; it is recorded before it is attached.
+    Volume(StorageRecord),
     /// What was left besides boxes is gone.
     Cleared,
     /// A pull was started.
@@ -53,6 +55,8 @@ pub async fn act(step: &Step, ws: &Workspace, look: &Look, ctx: &Context) -> Res
         Step::Start(_) => Effect::Start,
         Step::Stop(_) => Effect::Stop,
         Step::Destroy(_) => Effect::Destroy,
+        Step::MakeVolume { .. } => Effect::MakeVolume,
+        Step::AttachVolume { .. } => Effect::AttachVolume,
         Step::Clear => Effect::Clear,
     };
     let result = on_backend(step, ws, look, ctx).await;
@@ -65,6 +69,7 @@ async fn on_backend(step: &Step, ws: &Workspace, look: &Look, ctx: &Context) -> 
         BackendError::new(ErrorKind::Failed, format!("{what} is missing; this is looked at again"))
     };
     let placement = look.placement.as_ref().ok_or_else(|| missing("the placement"))?;
+    let uid = ws.uid().unwrap_or_default();
     let launch = || ws.status.as_ref().and_then(|s| s.launch.as_ref()).ok_or_else(|| missing("the launch"));
     match step {
         Step::Pull => {
@@ -75,33 +80,51 @@ async fn on_backend(step: &Step, ws: &Workspace, look: &Look, ctx: &Context) -> 
             let launch = launch()?;
             let contents =
                 contents(ws, launch, look, ctx).ok_or_else(|| missing("the key of this attempt"))?;
-            placement.create(&launch.request, &contents).await.map(Done::Box)
+            let order = LaunchOrder {
+                request: &launch.request,
+                client_token: launch.client_token.as_deref(),
+                user_data_hash: launch.user_data_hash.as_deref(),
+                contents: &contents,
+            };
+            placement.create(&order).await.map(a_box)
         }
         Step::Start(seen) => {
             // Only a box that was never started is filled again, and that needs the contents.
             let contents = contents(ws, launch()?, look, ctx).unwrap_or_default();
-            placement.start(seen, &contents).await.map(Done::Box)
+            placement.start(&uid, seen, &contents).await.map(a_box)
         }
         Step::Stop(seen) => {
-            placement.stop(&seen.id).await?;
+            placement.stop(&uid, seen).await?;
             Ok(Done::Stopped)
         }
         Step::Destroy(seen) => {
-            placement.destroy(seen).await?;
-            Ok(Done::Removed(seen.id.clone()))
+            let left = placement.destroy(&uid, seen).await?;
+            Ok(left.map_or_else(|| Done::Removed(seen.id.clone()), a_box))
         }
+        Step::MakeVolume { zone } => {
+            placement.make_volume(&uid, &launch()?.request, zone).await.map(Done::Volume)
+        }
+        Step::AttachVolume { to, volume_id } => placement.attach_volume(&uid, to, volume_id).await.map(a_box),
         Step::Clear => {
-            placement.clear(&ws.uid().unwrap_or_default(), &network_of(ws)).await?;
+            let status = ws.status.clone().unwrap_or_default();
+            placement.clear(&remains(ws, &status, &uid, &network_of(ws))).await?;
             Ok(Done::Cleared)
         }
         Step::Nothing | Step::Record(_) | Step::AddFinalizer | Step::ReleaseFinalizer(_) => Ok(Done::Nothing),
     }
 }
 
-/// What goes into the box, with the token of this very attempt.
+fn a_box(seen: BoxSeen) -> Done {
+    Done::Box(Box::new(seen))
+}
+
+/// What goes into the box, with the tokens of this very attempt. Without a spec that comes to something, that is
+/// the tokens alone: they are all that a launch needs that is sent again to learn what it made.
 fn contents(ws: &Workspace, launch: &Launch, look: &Look, ctx: &Context) -> Option<Contents> {
-    let contents = look.seen.desired.as_ref().ok()?.contents.clone();
-    with_token(contents, &*ctx.keys.get()?, &ws.uid()?, launch)
+    let mut contents = look.seen.desired.as_ref().map(|d| d.contents.clone()).unwrap_or_default();
+    let (uid, keys) = (ws.uid()?, ctx.keys.get()?);
+    contents.bootstrap_token = keys.token(&launch.key_id, Purpose::Bootstrap, &uid, launch.attempt)?;
+    with_token(contents, &keys, &uid, launch)
 }
 
 /// These contents and the token of an attempt; `None` when the key of the attempt is not there.

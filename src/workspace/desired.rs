@@ -13,14 +13,25 @@ pub struct Desired {
     /// The hash as it would be under the key of the recorded attempt; `None` where none is recorded or the
     /// key is not there any more.
     pub hash_as_recorded: Option<String>,
-    /// The request for the next attempt.
-    pub next_request: Option<String>,
+    /// What is recorded and sent for the next attempt; `None` where there is no place for it.
+    pub next: Option<NextLaunch>,
     /// The request as the current platform settings would have it for the recorded attempt.
     pub request_as_recorded: Option<String>,
     /// How long a started box may take until its first call, in seconds.
     pub boot_timeout_seconds: i64,
     /// The most memory the box may use, in MiB.
     pub memory_mib: i64,
+}
+
+/// What is recorded and sent for one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextLaunch {
+    /// The request.
+    pub request: String,
+    /// What makes its calls one launch, where the backend needs it.
+    pub client_token: Option<String>,
+    /// The hash of what the box is told at its first boot, where it is told anything.
+    pub user_data_hash: Option<String>,
 }
 
 /// A hash and the key that made it.

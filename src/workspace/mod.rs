@@ -23,6 +23,7 @@ pub mod references;
 pub mod report;
 pub mod resolve;
 pub mod seen;
+mod sending;
 pub mod slots;
 pub mod step;
 #[cfg(test)]

@@ -1,21 +1,21 @@
 //! One look at the world: reads only. A read that fails is a value, never an early return.
 
 use super::Context;
-use super::desired::{Desired, KeyedHash, Problem};
+use super::desired::{Desired, KeyedHash, NextLaunch, Problem};
 use super::judge::{Granted, census, judge};
-use super::recorded::{is_forgotten, is_outdated, sort};
+use super::recorded::{expected, is_forgotten, is_outdated, sort};
 use super::references::References;
 use super::resolve::{Identity, contents, hashed_text, versioned};
-use super::seen::{Seen, Slot, Unplaced};
+use super::seen::{Seen, Slot, Unplaced, Volume};
 use crate::api::backend_config::BackendConfigSpec;
 use crate::api::condition::is_true;
 use crate::api::workspace::{Launch, Outcome, WorkspaceStatus};
 use crate::api::{ConditionType, Reason, Workspace};
 use crate::backend::{
-    BackendError, BoxOrder, BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState, Placement,
-    PullCredentials,
+    BackendError, BoxOrder, BoxQuery, BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState, LaunchQuery,
+    Outlook, Placement, PullCredentials, Remains,
 };
-use crate::keys::Keyring;
+use crate::keys::{Keyring, Purpose};
 use crate::liveness::{Life, Recorded};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
@@ -51,18 +51,26 @@ pub async fn observe(ws: &Workspace, ctx: &Context, now: Timestamp) -> Look {
     let desired =
         desired(ws, &status, ctx, config.as_deref(), placement.as_ref().ok(), keyring.as_deref()).await;
     let boxes = match (&placement, &status.launch) {
-        (Ok(placement), Some(_)) => placement.boxes(&uid).await,
+        (Ok(placement), Some(_)) => {
+            let expected = expected(&status);
+            placement.boxes(&BoxQuery { uid: &uid, expected: &expected }).await
+        }
         (Err(unplaced), Some(_)) => Err(BackendError::new(ErrorKind::Unreachable, unplaced.message.clone())),
         // Before the first intent is stored there can be no box.
         (_, None) => Ok(Vec::new()),
     };
     let leftovers = match (&placement, &boxes) {
-        (Ok(placement), Ok(boxes)) if deleting && status.launch.is_some() && boxes.is_empty() => {
-            placement.leftovers(&uid, &network_of(ws)).await
+        (Ok(placement), Ok(boxes)) if deleting && status.launch.is_some() && is_empty(boxes) => {
+            placement.leftovers(&remains(ws, &status, &uid, &network_of(ws))).await
         }
         _ => Ok(false),
     };
     let attempt = status.launch.as_ref().map_or(0, |l| l.attempt);
+    let outlook = placement.as_ref().map_or(Outlook::CERTAIN, |placement| {
+        let zone = status.storage.as_ref().map(|storage| storage.zone.as_str());
+        placement.outlook(&LaunchQuery { uid: &uid, attempt, tier: ws.spec.tier, zone }, now)
+    });
+    let volume = volume(&status, &boxes, placement.as_ref().ok());
     let life = life(&status, &boxes);
     let recorded = Recorded::of(&status, life);
     let mut seen = Seen {
@@ -70,6 +78,8 @@ pub async fn observe(ws: &Workspace, ctx: &Context, now: Timestamp) -> Look {
         desired,
         place: placement.as_ref().map(|p| p.record().clone()).map_err(Clone::clone),
         boxes,
+        outlook,
+        volume,
         leftovers,
         image: None,
         pull_credentials: None,
@@ -96,6 +106,38 @@ fn life(status: &WorkspaceStatus, boxes: &Result<Vec<BoxSeen>, BackendError>) ->
     match sort(status, boxes).mine {
         Some(mine) if mine.state == BoxState::Running => Life::Running(mine.started_at),
         _ => Life::Stopped,
+    }
+}
+
+/// Whether none of these may live.
+fn is_empty(boxes: &[BoxSeen]) -> bool {
+    boxes.iter().all(|b| matches!(b.state, BoxState::Terminated { .. }))
+}
+
+/// What may be left of a Workspace besides boxes.
+pub fn remains<'a>(
+    ws: &Workspace,
+    status: &'a WorkspaceStatus,
+    uid: &'a str,
+    network_of: &'a str,
+) -> Remains<'a> {
+    Remains { uid, network_of, storage: status.storage.as_ref(), retain: ws.spec.storage.retain }
+}
+
+/// How it stands with the volume of the Workspace's data.
+fn volume(
+    status: &WorkspaceStatus,
+    boxes: &Result<Vec<BoxSeen>, BackendError>,
+    placement: Option<&Placement>,
+) -> Volume {
+    let (Some(placement), Ok(boxes)) = (placement, boxes) else { return Volume::Settled };
+    let facts = sort(status, boxes).mine.and_then(|mine| mine.ec2.as_ref());
+    let Some(facts) = facts.filter(|_| placement.attaches_volumes()) else { return Volume::Settled };
+    match &status.storage {
+        None if facts.zone.is_empty() => Volume::Settled,
+        None => Volume::Missing { zone: facts.zone.clone() },
+        Some(storage) if facts.volume_ids.contains(&storage.volume_id) => Volume::Settled,
+        Some(storage) => Volume::Detached { id: storage.volume_id.clone() },
     }
 }
 
@@ -176,21 +218,49 @@ fn resolve(
         granted: granted.tier,
         runtime: granted.runtime,
         platform_url: &config.registry.advertise_url,
+        ca_bundle: config.registry.ca_bundle.as_deref(),
+        recorded: launch.filter(|l| l.attempt == attempt).map(|l| l.request.as_str()),
+        zone: status.storage.as_ref().map(|storage| storage.zone.as_str()),
         retain: ws.spec.storage.retain,
     };
     let next_attempt = launch.map_or(1, |l: &Launch| l.attempt.saturating_add(1));
     let next = order(next_attempt, hash.as_str());
     let memory_mib = ContainerPlan::new(&next).memory_mib;
+    let next = match placement {
+        None => None,
+        Some(placement) => {
+            let token = keyring.token(&key_id, Purpose::Bootstrap, &uid, next_attempt).unwrap_or_default();
+            Some(next_launch(placement, &next, &token).map_err(|error| problem(status, error))?)
+        }
+    };
     Ok(Desired {
-        next_request: placement.map(|p| p.render(&next)),
+        next,
         request_as_recorded: launch
-            .and_then(|l| placement.map(|p| p.render(&order(l.attempt, l.spec_hash.as_str())))),
+            .and_then(|l| placement?.render(&order(l.attempt, l.spec_hash.as_str())).ok()),
         contents,
         hash: KeyedHash { key_id, hash },
         hash_as_recorded,
         boot_timeout_seconds: i64::from(granted.runtime.boot_timeout_seconds),
         memory_mib,
     })
+}
+
+/// What is recorded and sent for the next attempt.
+fn next_launch(
+    placement: &Placement,
+    order: &BoxOrder<'_>,
+    bootstrap_token: &str,
+) -> Result<NextLaunch, BackendError> {
+    let request = placement.render(order)?;
+    let user_data_hash = placement.user_data_hash(&request, bootstrap_token)?;
+    let client_token = placement.client_token(order.uid, order.attempt);
+    Ok(NextLaunch { request, client_token, user_data_hash })
+}
+
+/// Why the platform has nothing for this Workspace.
+fn problem(status: &WorkspaceStatus, error: BackendError) -> Problem {
+    let reason = if status.storage.is_some() { Reason::StorageNotSupported } else { Reason::TierNotAllowed };
+    Problem::new(reason, error.detail)
 }
 
 /// Looks at the image only after a create did not find it: it is there nearly always.

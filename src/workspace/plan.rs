@@ -3,8 +3,9 @@
 //! Assume that the process dies right after any step: the next pass decides from what it then sees.
 
 use super::boot::{Boot, boot, until_slow};
+use super::desired::{Desired, NextLaunch};
 use super::recorded::{ended_at, is_forgotten, is_outdated, is_paused, restart_wanted, sort};
-use super::seen::{Seen, Slot};
+use super::seen::{Seen, Slot, Volume};
 use super::step::{Next, Plan, Record, Release, Step};
 use crate::api::names;
 use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
@@ -18,20 +19,23 @@ use std::time::Duration;
 /// How many boots in a row may time out before a person is asked.
 pub const BOOT_ATTEMPTS: i32 = 3;
 /// How soon to look again while a backend is busy.
-const SOON: Duration = Duration::from_millis(500);
+pub(super) const SOON: Duration = Duration::from_millis(500);
 /// How soon to look again for an object that is missing.
 const POLL_REFERENCE: Duration = Duration::from_secs(2);
+
+/// How soon to look again for a box that no list shows, or that is on its way: a hint comes sooner.
+pub(super) const UNLISTED: Duration = Duration::from_secs(5);
 
 /// Decides what to do.
 pub fn plan(ws: &Workspace, seen: &Seen, now: Timestamp) -> Plan {
     Planner { ws, seen, now, status: &ws.status.clone().unwrap_or_default() }.plan()
 }
 
-struct Planner<'a> {
-    ws: &'a Workspace,
-    seen: &'a Seen,
-    now: Timestamp,
-    status: &'a WorkspaceStatus,
+pub(super) struct Planner<'a> {
+    pub(super) ws: &'a Workspace,
+    pub(super) seen: &'a Seen,
+    pub(super) now: Timestamp,
+    pub(super) status: &'a WorkspaceStatus,
 }
 
 impl Planner<'_> {
@@ -51,12 +55,14 @@ impl Planner<'_> {
         }
         let Ok(boxes) = &self.seen.boxes else { return wait(self.retry()) };
         let boxes = sort(self.status, boxes);
-        if let Some(other) = boxes.others.first() {
+        if let Some(other) = boxes.others.iter().find(|b| b.state != BoxState::Unlisted) {
             return self.destroy(other);
         }
         match boxes.mine {
             Some(mine) => self.with_box(launch, mine),
-            None => self.without_box(launch),
+            // It may live, and nothing is made beside it.
+            None if !boxes.others.is_empty() => wait(Next::After(UNLISTED)),
+            None => self.without_box(launch, boxes.ended),
         }
     }
 
@@ -71,8 +77,19 @@ impl Planner<'_> {
             return now(Step::ReleaseFinalizer(Release::NeverLaunched));
         }
         let (Ok(_), Ok(boxes)) = (&self.seen.place, &self.seen.boxes) else { return wait(self.retry()) };
-        if let Some(any) = boxes.first() {
+        let boxes = sort(self.status, boxes);
+        let mut live = boxes.mine.into_iter().chain(boxes.others);
+        if let Some(any) = live.clone().find(|b| b.state != BoxState::Unlisted) {
             return self.destroy(any);
+        }
+        if live.next().is_some() {
+            return wait(Next::After(UNLISTED));
+        }
+        if let Some(launch) = &self.status.launch
+            && boxes.ended.is_none()
+            && let Some(unproven) = self.unproven(launch)
+        {
+            return unproven;
         }
         match &self.seen.leftovers {
             Err(_) => wait(self.retry()),
@@ -95,32 +112,33 @@ impl Planner<'_> {
         if let Slot::Taken(_) = self.seen.slot {
             return wait(Next::After(SOON));
         }
-        let Some(request) = &desired.next_request else { return wait(self.poll()) };
+        let Some(next) = &desired.next else { return wait(self.poll()) };
         now(Step::Record(Record {
-            launch: Launch {
-                attempt: 1,
-                outcome: Outcome::Pending,
-                spec_hash: desired.hash.hash.clone(),
-                key_id: desired.hash.key_id.clone(),
-                request: request.clone(),
-                started_at: Time(self.now),
-                failures: 0,
-                last_failed_at: None,
-                not_before: None,
-            },
+            launch: self.pending(1, desired, next, 0, None),
             placement: place.clone(),
             closed: None,
             restarted_at: self.ws.spec.restarted_at.clone(),
         }))
     }
 
-    /// No box of the recorded attempt is there.
-    fn without_box(&self, launch: &Launch) -> Plan {
+    /// No box of the recorded attempt is there, or it has ended for good.
+    fn without_box(&self, launch: &Launch, ended: Option<&BoxSeen>) -> Plan {
+        let gone = |failures, not_before| {
+            self.relaunch(launch, Outcome::Gone, why_ended(ended), failures, not_before)
+        };
+        let again = || {
+            let failures = self.failures(launch);
+            gone(failures, Some(self.after(failures)))
+        };
+        if launch.outcome == Outcome::Pending && ended.is_none() && !self.seen.outlook.absence_proves {
+            return self.sent(launch);
+        }
         if self.ws.spec.suspend {
             return wait(Next::Resync);
         }
         let changed = self.spec_changed(launch) || is_outdated(self.status, self.seen);
         match launch.outcome {
+            Outcome::Pending if ended.is_some() => again(),
             // On Docker a complete list without the box proves that a pending create made none.
             Outcome::Pending if changed => self.relaunch(
                 launch,
@@ -130,19 +148,46 @@ impl Planner<'_> {
                 launch.not_before.clone(),
             ),
             Outcome::Pending => self.create(launch),
-            Outcome::Launched if changed => {
-                self.relaunch(launch, Outcome::Gone, Reason::InstanceGone, 0, None)
-            }
-            Outcome::Launched | Outcome::Refused | Outcome::Gone => {
-                let failures = self.failures(launch);
-                self.relaunch(
-                    launch,
-                    Outcome::Gone,
-                    Reason::InstanceGone,
-                    failures,
-                    Some(self.after(failures)),
-                )
-            }
+            Outcome::Launched if changed => gone(0, None),
+            Outcome::Refused => match self.until(launch.not_before.as_ref()).filter(|_| !changed) {
+                Some(pause) => wait(Next::After(pause)),
+                None => self.after_refusal(launch, launch.failures),
+            },
+            Outcome::Launched | Outcome::Gone => again(),
+        }
+    }
+
+    pub(super) fn record(&self, launch: Launch) -> Plan {
+        let Some(placement) = self.status.placement.clone() else { return wait(Next::Resync) };
+        let restarted_at = self.status.restarted_at.clone();
+        now(Step::Record(Record { launch, placement, closed: None, restarted_at }))
+    }
+
+    pub(super) fn is_deleting(&self) -> bool {
+        self.ws.metadata.deletion_timestamp.is_some()
+    }
+
+    fn pending(
+        &self,
+        attempt: i64,
+        desired: &Desired,
+        next: &NextLaunch,
+        failures: i32,
+        not_before: Option<Time>,
+    ) -> Launch {
+        Launch {
+            attempt,
+            outcome: Outcome::Pending,
+            spec_hash: desired.hash.hash.clone(),
+            key_id: desired.hash.key_id.clone(),
+            request: next.request.clone(),
+            client_token: next.client_token.clone(),
+            user_data_hash: next.user_data_hash.clone(),
+            started_at: Time(self.now),
+            last_sent_at: None,
+            failures,
+            last_failed_at: None,
+            not_before,
         }
     }
 
@@ -176,6 +221,7 @@ impl Planner<'_> {
         if self.ws.spec.suspend {
             return match mine.state {
                 BoxState::Running => now(Step::Stop(mine.clone())),
+                BoxState::Starting => wait(Next::After(UNLISTED)),
                 _ => wait(Next::Resync),
             };
         }
@@ -186,13 +232,24 @@ impl Planner<'_> {
         if outdated && (restart_wanted(self.ws, self.status) || self.was_suspended() || self.seen.may_roll) {
             return self.relaunch(launch, Outcome::Gone, Reason::PlatformChanged, 0, None);
         }
+        if matches!(mine.state, BoxState::Starting | BoxState::Running)
+            && let Volume::Missing { zone } = &self.seen.volume
+        {
+            return now(Step::MakeVolume { zone: zone.clone() });
+        }
+        if mine.state == BoxState::Running
+            && let Volume::Detached { id } = &self.seen.volume
+        {
+            return now(Step::AttachVolume { to: mine.clone(), volume_id: id.clone() });
+        }
         match &mine.state {
             BoxState::Created if self.seen.desired.is_ok() => now(Step::Start(mine.clone())),
             BoxState::Created => wait(self.poll()),
             BoxState::Running if restart_wanted(self.ws, self.status) => now(Step::Stop(mine.clone())),
             BoxState::Running => self.running(launch, mine),
-            BoxState::Exited { .. } => self.exited(launch, mine),
-            BoxState::Removing => wait(Next::After(SOON)),
+            BoxState::Exited { .. } | BoxState::Stopped { .. } => self.exited(launch, mine),
+            BoxState::Starting | BoxState::Unlisted => wait(Next::After(UNLISTED)),
+            BoxState::Removing | BoxState::Terminated { .. } => wait(Next::After(SOON)),
             BoxState::Other(word) if word == "dead" => self.destroy(mine),
             BoxState::Other(_) => wait(Next::After(Duration::from_secs(5))),
         }
@@ -242,9 +299,7 @@ impl Planner<'_> {
             counted.failures = failures;
             counted.not_before = Some(self.after(failures));
             counted.outcome = Outcome::Launched;
-            let Some(placement) = self.status.placement.clone() else { return wait(Next::Resync) };
-            let restarted_at = self.status.restarted_at.clone();
-            return now(Step::Record(Record { launch: counted, placement, closed: None, restarted_at }));
+            return self.record(counted);
         }
         match self.until(launch.not_before.as_ref()) {
             Some(pause) => wait(Next::After(pause)),
@@ -254,7 +309,7 @@ impl Planner<'_> {
 
     /// A new attempt in place of the recorded one. The old box, if any, becomes one of the others and is
     /// removed before the new one is made.
-    fn relaunch(
+    pub(super) fn relaunch(
         &self,
         launch: &Launch,
         ended: Outcome,
@@ -265,7 +320,7 @@ impl Planner<'_> {
         let (Ok(desired), Ok(place)) = (&self.seen.desired, &self.seen.place) else {
             return wait(self.poll());
         };
-        let Some(request) = &desired.next_request else { return wait(self.poll()) };
+        let Some(next) = &desired.next else { return wait(self.poll()) };
         let closed = Attempt {
             attempt: launch.attempt,
             outcome: ended,
@@ -274,17 +329,7 @@ impl Planner<'_> {
             at: Time(self.now),
         };
         now(Step::Record(Record {
-            launch: Launch {
-                attempt: launch.attempt.saturating_add(1),
-                outcome: Outcome::Pending,
-                spec_hash: desired.hash.hash.clone(),
-                key_id: desired.hash.key_id.clone(),
-                request: request.clone(),
-                started_at: Time(self.now),
-                failures,
-                last_failed_at: None,
-                not_before,
-            },
+            launch: self.pending(launch.attempt.saturating_add(1), desired, next, failures, not_before),
             placement: place.clone(),
             closed: Some(closed),
             restarted_at: self.ws.spec.restarted_at.clone(),
@@ -298,7 +343,7 @@ impl Planner<'_> {
         now(Step::Destroy(other.clone()))
     }
 
-    fn spec_changed(&self, launch: &Launch) -> bool {
+    pub(super) fn spec_changed(&self, launch: &Launch) -> bool {
         let Ok(desired) = &self.seen.desired else { return false };
         desired.hash_as_recorded.as_ref().is_some_and(|hash| *hash != launch.spec_hash)
     }
@@ -322,7 +367,7 @@ impl Planner<'_> {
         i32::try_from(timeouts.count()).unwrap_or(i32::MAX)
     }
 
-    fn reason_now(&self) -> Option<Reason> {
+    pub(super) fn reason_now(&self) -> Option<Reason> {
         condition::find(&self.status.conditions, ConditionType::Ready).and_then(|c| Reason::parse(&c.reason))
     }
 
@@ -330,17 +375,17 @@ impl Planner<'_> {
         condition::is_true(&self.status.conditions, ConditionType::Suspended)
     }
 
-    fn after(&self, failures: i32) -> Time {
+    pub(super) fn after(&self, failures: i32) -> Time {
         let pause = self.seen.periods.pauses.after(failures, self.seen.jitter);
         Time(self.now.saturating_add(pause).unwrap_or(Timestamp::MAX))
     }
 
     /// How long it is until a time; `None` when it is over.
-    fn until(&self, time: Option<&Time>) -> Option<Duration> {
+    pub(super) fn until(&self, time: Option<&Time>) -> Option<Duration> {
         time.and_then(|t| Duration::try_from(t.0.duration_since(self.now)).ok()).filter(|d| !d.is_zero())
     }
 
-    fn must_wait(&self) -> bool {
+    pub(super) fn must_wait(&self) -> bool {
         self.seen
             .failure
             .as_ref()
@@ -355,7 +400,7 @@ impl Planner<'_> {
     }
 
     /// When to look again after an effect failed.
-    fn retry(&self) -> Next {
+    pub(super) fn retry(&self) -> Next {
         match &self.seen.failure {
             Some(failure) if failure.error.class() == Class::Waiting => Next::After(SOON),
             Some(failure) => {
@@ -379,10 +424,20 @@ impl Planner<'_> {
     }
 }
 
-fn wait(next: Next) -> Plan {
+/// Why a box has ended for good.
+pub fn why_ended(ended: Option<&BoxSeen>) -> Reason {
+    match ended.map(|b| &b.state) {
+        Some(BoxState::Terminated { reason: Some(reason) }) if reason.contains("Spot") => {
+            Reason::SpotInterrupted
+        }
+        _ => Reason::InstanceGone,
+    }
+}
+
+pub(super) fn wait(next: Next) -> Plan {
     Plan { step: Step::Nothing, next }
 }
 
-fn now(step: Step) -> Plan {
+pub(super) fn now(step: Step) -> Plan {
     Plan { step, next: Next::Now }
 }

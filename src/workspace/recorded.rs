@@ -2,7 +2,7 @@
 
 use super::seen::Seen;
 use crate::api::names;
-use crate::api::workspace::{Attempt, Workspace, WorkspaceStatus};
+use crate::api::workspace::{Attempt, Outcome, Workspace, WorkspaceStatus};
 use crate::backend::{BoxSeen, BoxState};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -14,7 +14,9 @@ const ATTEMPTS_KEPT: usize = 5;
 pub struct Boxes<'a> {
     /// The box of the recorded attempt and id.
     pub mine: Option<&'a BoxSeen>,
-    /// Every other one: to be removed before anything is made.
+    /// That box, where it has ended for good.
+    pub ended: Option<&'a BoxSeen>,
+    /// Every other one that may live: to be removed before anything is made.
     pub others: Vec<&'a BoxSeen>,
 }
 
@@ -23,10 +25,21 @@ pub fn sort<'a>(status: &WorkspaceStatus, boxes: &'a [BoxSeen]) -> Boxes<'a> {
     let attempt = status.launch.as_ref().map(|l| l.attempt);
     let recorded = status.instance_id.as_deref();
     let is_mine =
-        |b: &BoxSeen| attempt.is_some() && b.attempt == attempt && recorded.is_none_or(|id| id == b.id);
-    let mine = boxes.iter().find(|b| is_mine(b));
-    let others = boxes.iter().filter(|b| mine.is_none_or(|m| m.id != b.id)).collect();
-    Boxes { mine, others }
+        |b: &&BoxSeen| attempt.is_some() && b.attempt == attempt && recorded.is_none_or(|id| id == b.id);
+    let has_ended = |b: &&BoxSeen| matches!(b.state, BoxState::Terminated { .. });
+    let mine = boxes.iter().filter(|b| !has_ended(b)).find(is_mine);
+    let ended = boxes.iter().filter(has_ended).find(is_mine);
+    let others = boxes.iter().filter(|b| !has_ended(b) && mine.is_none_or(|m| m.id != b.id)).collect();
+    Boxes { mine, ended, others }
+}
+
+/// The boxes that the backend must account for before anything is made in their place, with their attempts.
+pub fn expected(status: &WorkspaceStatus) -> Vec<(String, i64)> {
+    let Some(launch) = &status.launch else { return Vec::new() };
+    let recorded = status.instance_id.iter().map(|id| (id.clone(), launch.attempt));
+    let before = status.attempts.last().filter(|_| launch.outcome == Outcome::Pending);
+    let before = before.and_then(|ended| Some((ended.instance_id.clone()?, ended.attempt)));
+    recorded.chain(before).collect()
 }
 
 /// Whether a person declared the recorded box gone for good.

@@ -55,6 +55,7 @@ pub async fn report(
     }
     let moved = remember(&uid, ws, plan, &look.seen, &done, ctx, now);
     let Look { seen, placement } = look;
+    let volume = if let Done::Volume(volume) = &done { Some(volume.clone()) } else { None };
     let mut seen = fold(seen, done, ctx, &uid, ws);
     let base = match &plan.step {
         Step::Record(record) => recorded(&before, record),
@@ -63,15 +64,24 @@ pub async fn report(
         }
         _ => before.clone(),
     };
+    let base = match volume {
+        Some(volume) => WorkspaceStatus { storage: Some(volume), ..base },
+        None => base,
+    };
     let mut said = describe(ws, &base, &seen, now);
     if let Some(id) = wants_tail(&said, &before)
         && let Some(placement) = &placement
-        && let Ok(tail) = placement.log_tail(&id).await
+        && let Ok(tail) = placement.log_tail(&uid, &id).await
     {
         seen.log_tail = Some(tail);
         said = describe(ws, &base, &seen, now);
     }
     write(ws, &before, &said, ctx).await?;
+    if let (Step::Record(record), Some(placement)) = (&plan.step, &placement)
+        && before.launch.as_ref().is_none_or(|launch| launch.attempt != record.launch.attempt)
+    {
+        placement.recording(&uid, record.launch.attempt);
+    }
     tell(ws, &before, &said.status, &plan.step, ctx, now);
     let moved = moved || matches!(plan.step, Step::Record(_));
     Ok(Reported { moved, released: false, look_again: said.look_again })
@@ -107,7 +117,7 @@ fn remember(
             }
             true
         }
-        Done::Box(_) | Done::Stopped | Done::Removed(_) | Done::Cleared => {
+        Done::Box(_) | Done::Stopped | Done::Removed(_) | Done::Volume(_) | Done::Cleared => {
             tracing::info!(workspace = %ws.name_any(), namespace = ?ws.namespace(), uid, step = ?plan.step.name(), attempt = ?attempt(ws), "done");
             ctx.failures.clear(uid);
             true
@@ -123,14 +133,19 @@ fn attempt(ws: &Workspace) -> Option<i64> {
 /// The look after the effect: what the backend answered takes the place of what was seen before.
 fn fold(seen: Seen, done: Done, ctx: &Context, uid: &str, ws: &Workspace) -> Seen {
     match done {
-        Done::Box(now_seen) => seen.with_box(now_seen),
+        Done::Box(now_seen) => seen.with_box(*now_seen),
         Done::Removed(id) => seen.without_box(&id),
         Done::Failed(_) => {
             let failure = ctx.failures.get(uid, &wanted(ws, &seen));
             Seen { failure, ..seen }
         }
         Done::Cleared => Seen { leftovers: Ok(false), ..seen },
-        Done::Nothing | Done::Stopped | Done::Pulling | Done::Written(_) | Done::Released(_) => seen,
+        Done::Nothing
+        | Done::Stopped
+        | Done::Pulling
+        | Done::Volume(_)
+        | Done::Written(_)
+        | Done::Released(_) => seen,
     }
 }
 

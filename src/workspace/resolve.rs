@@ -51,7 +51,7 @@ pub fn contents(spec: &WorkspaceSpec, refs: &References, me: Identity<'_>) -> Re
     let mut env: BTreeMap<String, String> = users;
     env.extend(our_environment(spec, refs, me));
     let files = files(spec, refs, me)?;
-    Ok(Contents { env, files })
+    Ok(Contents { bootstrap_token: String::new(), env, files })
 }
 
 /// The text that the spec hash is made of: the spec without what is at its default or does not shape the box,

@@ -3,7 +3,7 @@
 use super::desired::{Desired, Problem};
 use crate::api::Reason;
 use crate::api::workspace::PlacementRecord;
-use crate::backend::{BackendError, BoxSeen, ImageState, PullCredentials};
+use crate::backend::{BackendError, BoxSeen, ImageState, Outlook, PullCredentials};
 use crate::liveness::AgentView;
 use crate::reconcile::Pauses;
 use k8s_openapi::jiff::Timestamp;
@@ -20,6 +20,10 @@ pub struct Seen {
     pub place: Result<PlacementRecord, Unplaced>,
     /// Every box of this uid. Not asked for before a launch is recorded: there can be none.
     pub boxes: Result<Vec<BoxSeen>, BackendError>,
+    /// What is to be minded about launches, where a call may be lost on its way.
+    pub outlook: Outlook,
+    /// How it stands with the volume of the Workspace's data, where it is one of its own.
+    pub volume: Volume,
     /// While deleting: whether anything but boxes is left, such as volumes.
     pub leftovers: Result<bool, BackendError>,
     /// The image, where the last create did not find it.
@@ -73,6 +77,23 @@ pub struct Unplaced {
     pub reason: Reason,
     /// What was observed and what a person can do.
     pub message: String,
+}
+
+/// How it stands with the volume of a Workspace's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// It comes with the box, or there is no box yet.
+    Settled,
+    /// None is recorded: it is to be made in the box's zone.
+    Missing {
+        /// That zone.
+        zone: String,
+    },
+    /// It is recorded and not attached to the box.
+    Detached {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// Whether the Team lets one more member launch.

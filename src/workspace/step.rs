@@ -32,6 +32,18 @@ pub enum Step {
     Stop(BoxSeen),
     /// Remove this box.
     Destroy(BoxSeen),
+    /// Make the volume of the Workspace's data in this zone, or find the one that is there.
+    MakeVolume {
+        /// The zone of the box.
+        zone: String,
+    },
+    /// Attach the volume of the Workspace's data to this box.
+    AttachVolume {
+        /// The box.
+        to: BoxSeen,
+        /// The volume.
+        volume_id: String,
+    },
     /// Remove what is left besides boxes.
     Clear,
     /// Let the object go.
@@ -50,6 +62,8 @@ impl Step {
             Self::Start(_) => "start",
             Self::Stop(_) => "stop",
             Self::Destroy(_) => "destroy",
+            Self::MakeVolume { .. } => "make volume",
+            Self::AttachVolume { .. } => "attach volume",
             Self::Clear => "clear",
             Self::ReleaseFinalizer(_) => "release finalizer",
         }

@@ -37,9 +37,13 @@ pub struct Provision {
     pub platform_url: String,
     /// Environment of the agent, as clients without our extensions send it. Atelier never does: it would have
     /// to travel in user-data.
-    #[serde(default, deserialize_with = "crate::null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub env: BTreeMap<String, String>,
-    /// What makes two calls the same launch: EC2's ClientToken. Absent from clients without our extensions.
+    /// What makes two calls the same launch: EC2's client token. Absent from clients without our extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The launch attempt.
@@ -161,6 +165,9 @@ pub struct InstanceView {
     /// The token that it was launched with.
     #[serde(default)]
     pub client_token: String,
+    /// The volumes that are attached to it.
+    #[serde(default)]
+    pub volume_ids: Vec<String>,
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -215,7 +222,7 @@ pub struct Console {
 pub struct VolumeOrder {
     /// The caller's cluster.
     pub cluster_id: String,
-    /// EC2's ClientToken of the call.
+    /// EC2's client token of the call.
     pub idempotency_key: String,
     /// The zone that it must be in.
     pub zone: String,

@@ -33,6 +33,9 @@ pub struct WorkspaceStatus {
     /// The agent as it last registered; written on transitions only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
+    /// The volume of the Workspace's data, where it is an EBS volume of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageRecord>,
     /// The last value of `spec.restartedAt` that was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_at: Option<String>,
@@ -55,6 +58,9 @@ pub fn not_looked_at() -> i64 {
 pub enum Backend {
     /// Containers of a Docker engine.
     Docker,
+    /// EC2 instances, through Atelier's control plane.
+    #[serde(rename = "EC2")]
+    Ec2,
 }
 
 impl Backend {
@@ -62,6 +68,7 @@ impl Backend {
     pub fn as_str(self) -> &'static str {
         match self {
             Backend::Docker => "Docker",
+            Backend::Ec2 => "EC2",
         }
     }
 
@@ -69,6 +76,7 @@ impl Backend {
     pub fn boxes_fetch_their_files(self) -> bool {
         match self {
             Backend::Docker => false,
+            Backend::Ec2 => true,
         }
     }
 }
@@ -81,6 +89,31 @@ pub struct PlacementRecord {
     /// The Docker engine, when the backend is Docker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerWorld>,
+    /// The AWS account and region, when the backend is EC2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2: Option<Ec2World>,
+}
+
+/// The identity of a world of EC2 instances: what another account or region does not show proves nothing.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ec2World {
+    /// The AWS account's id.
+    #[serde(rename = "accountID")]
+    pub account_id: String,
+    /// The region, such as us-east-2.
+    pub region: String,
+}
+
+/// The volume of a Workspace's data.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageRecord {
+    /// Its id, `vol-…`.
+    #[serde(rename = "volumeID")]
+    pub volume_id: String,
+    /// The zone that it is in: from now on attempts stay there.
+    pub zone: String,
 }
 
 /// The identity of a Docker engine: both ids, because on some versions the engine's own id belongs to the
@@ -115,8 +148,18 @@ pub struct Launch {
     pub key_id: String,
     /// The request that is sent for this attempt, frozen: canonical JSON. Holds names of secrets, never values.
     pub request: String,
+    /// What makes two launch calls of this attempt the same launch to EC2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_token: Option<String>,
+    /// The SHA-256 of the user-data that is sent with this attempt, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data_hash: Option<String>,
     /// When the attempt was recorded.
     pub started_at: Time,
+    /// When a launch call of this attempt was last about to be sent to EC2, rewritten at most hourly. After 12
+    /// hours it is looked for and not sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sent_at: Option<Time>,
     /// How often in a row a box of this Workspace failed; zero again after ten healthy minutes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,
@@ -182,6 +225,15 @@ pub struct Instance {
     /// The image it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// The EC2 instance type.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// The EC2 subnet.
+    #[serde(rename = "subnetID", default, skip_serializing_if = "Option::is_none")]
+    pub subnet_id: Option<String>,
+    /// The zone that the EC2 instance is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// When it was last started, by the backend's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,

@@ -188,6 +188,9 @@ mod tests {
             tier,
             granted,
             runtime: &runtime,
+            ca_bundle: None,
+            recorded: None,
+            zone: None,
             platform_url: "http://host.docker.internal:8090",
             retain: false,
         });

@@ -2,7 +2,7 @@
 
 use super::engine::{CALL, Engine};
 use super::error::Refusal;
-use crate::api::workspace::{DockerWorld, PlacementRecord};
+use crate::api::workspace::{Backend, DockerWorld, PlacementRecord};
 use crate::backend::{BackendError, ErrorKind, Preflight};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -65,11 +65,14 @@ impl Engine {
             let network_id = self.none_network().await?;
             self.introduce(network_id).await
         };
-        looked.await.map_err(|refusal| {
+        let looked = looked.await.map_err(|refusal| {
             let error = BackendError::from(refusal);
             self.identity().known().failed = Some(error.clone());
             error
-        })
+        });
+        let (world, version) = looked?;
+        let record = PlacementRecord { backend: Backend::Docker, docker: Some(world), ec2: None };
+        Ok(Preflight { version, record })
     }
 
     /// Fails unless the engine is the recorded one. One cheap call while nothing has happened in between.
@@ -77,7 +80,7 @@ impl Engine {
         let network_id = self.none_network().await?;
         let world = match self.identity().recall(&network_id) {
             Some(world) => world,
-            None => self.introduce(network_id).await?.world,
+            None => self.introduce(network_id).await?.0,
         };
         same_world(&self.endpoint().address, &world, record)
     }
@@ -89,13 +92,14 @@ impl Engine {
         network.id.ok_or_else(|| self.nameless(what))
     }
 
-    async fn introduce(&self, network_id: String) -> Result<Preflight, Refusal> {
+    /// Who it is, and its version.
+    async fn introduce(&self, network_id: String) -> Result<(DockerWorld, String), Refusal> {
         let what = "tell who it is";
         let info = self.call(what, CALL, self.client()?.info()).await?;
         let engine_id = info.id.filter(|id| !id.is_empty()).ok_or_else(|| self.nameless(what))?;
         let world = DockerWorld { host: self.endpoint().name.clone(), engine_id, network_id };
         self.identity().met(world.clone());
-        Ok(Preflight { version: info.server_version.unwrap_or_default(), world })
+        Ok((world, info.server_version.unwrap_or_default()))
     }
 
     fn nameless(&self, what: &str) -> Refusal {
@@ -126,7 +130,6 @@ fn short(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::workspace::Backend;
 
     fn world(engine: &str, network: &str) -> DockerWorld {
         DockerWorld { host: "local".into(), engine_id: engine.into(), network_id: network.into() }
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn both_ids_must_agree() {
-        let record = PlacementRecord { backend: Backend::Docker, docker: Some(world("E1", "N1")) };
+        let record = PlacementRecord { backend: Backend::Docker, docker: Some(world("E1", "N1")), ec2: None };
         assert_eq!(same_world("unix:///x", &world("E1", "N1"), &record), Ok(()));
         for other in [world("E2", "N1"), world("E1", "N2")] {
             let error = same_world("unix:///x", &other, &record).expect_err("another engine");
@@ -143,7 +146,7 @@ mod tests {
                 assert!(error.detail.contains(id), "{}", error.detail);
             }
         }
-        let none = PlacementRecord { backend: Backend::Docker, docker: None };
+        let none = PlacementRecord { backend: Backend::Docker, docker: None, ec2: None };
         assert!(same_world("unix:///x", &world("E1", "N1"), &none).is_err());
     }
 

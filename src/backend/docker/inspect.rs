@@ -36,6 +36,7 @@ pub(super) fn seen(container: ContainerInspectResponse, publish_address: &str) -
         addresses,
         image: config.image.unwrap_or_default(),
         state: doing(&state),
+        ec2: None,
     }
 }
 

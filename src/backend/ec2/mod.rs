@@ -1,4 +1,23 @@
-//! EC2: instances that are launched through the control plane.
+//! EC2 instances, through Atelier's control plane: this process holds no AWS credentials.
+//!
+//! [`cloud`] is what a placement calls. What it decides by is pure: [`request`] is what is frozen for an attempt,
+//! [`offering`] which type in which subnet, [`sends`] until when a lost call may still take effect, [`known`] what
+//! the lists prove, [`fault`] what an error means. [`client`] speaks HTTP,
+//! [`watch`] lists all instances, [`preflight`] asks before anything is launched, [`volumes`] are the data's.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what launches instances is not there yet"))]
+mod client;
+mod cloud;
+mod fault;
+mod known;
+mod offering;
+mod preflight;
+mod request;
+mod sends;
 mod user_data;
+mod view;
+mod volumes;
+mod watch;
+
+pub use client::ControlPlaneEndpoint;
+pub(super) use cloud::Cloud;
+pub use cloud::Ec2Endpoint;

@@ -41,7 +41,10 @@ impl Bundles for Store {
         let token = format!("token of {name}");
         let files = vec![file(".auth_token", &token, 0o600), file("plugins/p/a.md", "a", 0o644)];
         let env = [("LINES".to_owned(), "one\ntwo\n".to_owned()), ("EMPTY".to_owned(), String::new())].into();
-        let bundle = Bundle { contents: Contents { env, files }, data_volume: stored.data_volume.clone() };
+        let bundle = Bundle {
+            contents: Contents { bootstrap_token: String::new(), env, files },
+            data_volume: stored.data_volume.clone(),
+        };
         let answer = stored.missing.clone().map_or(Ok(bundle), Err);
         async { answer }.boxed()
     }

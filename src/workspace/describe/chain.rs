@@ -36,8 +36,10 @@ impl Describer<'_> {
         if let Some(error) = failed.filter(|e| e.is_about_backend()) {
             return (Status::False, error.reason(), error.detail.clone());
         }
-        let host = place.docker.as_ref().map_or("", |d| d.host.as_str());
-        (Status::True, Reason::Reachable, format!("{} answers ({host})", place.backend.as_str()))
+        let docker = place.docker.as_ref().map(|docker| docker.host.clone());
+        let ec2 = place.ec2.as_ref().map(|ec2| format!("account {} in {}", ec2.account_id, ec2.region));
+        let which = docker.or(ec2).unwrap_or_default();
+        (Status::True, Reason::Reachable, format!("{} answers ({which})", place.backend.as_str()))
     }
 
     pub(super) fn bootstrapped(&self) -> Said {

@@ -5,6 +5,7 @@ use crate::api::condition;
 use crate::api::workspace::{Launch, Outcome};
 use crate::api::{ConditionType, Reason, Status};
 use crate::backend::{BackendError, BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState};
+use crate::workspace::plan::why_ended;
 use crate::workspace::recorded::restart_wanted;
 use crate::workspace::seen::Slot;
 
@@ -48,9 +49,10 @@ impl Describer<'_> {
             return (Status::False, Reason::Suspended, "suspended; there is no box".into());
         }
         if self.deleting || matches!(launch.outcome, Outcome::Launched | Outcome::Gone) {
-            let id = self.before.instance_id.as_deref().unwrap_or("the box");
-            let message = format!("{id} is gone: a complete list of the backend does not show it");
-            return (Status::False, Reason::InstanceGone, message);
+            return self.gone();
+        }
+        if launch.outcome == Outcome::Refused {
+            return self.refused(launch);
         }
         let image = ContainerPlan::image_of(&launch.request);
         match &self.seen.image {
@@ -87,6 +89,34 @@ impl Describer<'_> {
         (Status::False, Reason::Launching, format!("attempt {attempt} is recorded; its box is being made"))
     }
 
+    fn gone(&self) -> Said {
+        let id = self.before.instance_id.as_deref().unwrap_or("the box");
+        let message = match self.ended.map(|ended| &ended.state) {
+            Some(BoxState::Terminated { reason: Some(why) }) => format!("{id} was terminated: {why}"),
+            Some(_) => format!("{id} was terminated"),
+            None => format!("{id} is gone: a complete list of the backend does not show it"),
+        };
+        (Status::False, why_ended(self.ended), message)
+    }
+
+    /// What is said of an attempt that was refused: the backend's words, or, for a process that did not hear
+    /// them, what was said then.
+    fn refused(&self, launch: &Launch) -> Said {
+        let attempt = launch.attempt;
+        let failure = self.seen.failure.as_ref().filter(|f| f.error.closes_attempt().is_some());
+        if let Some(failure) = failure {
+            let at = launch.not_before.as_ref().map(|t| second(t.0)).unwrap_or_default();
+            let detail = &failure.error.detail;
+            let message = format!("{detail}; attempt {} follows at {at}", attempt.saturating_add(1));
+            return (Status::False, failure.error.reason(), message);
+        }
+        let kept = condition::find(&self.before.conditions, ConditionType::InstanceLaunched);
+        let kept = kept.and_then(|c| Some((Reason::parse(&c.reason)?, c.message.clone())));
+        let (reason, message) =
+            kept.unwrap_or((Reason::InvalidRequest, format!("attempt {attempt} was refused")));
+        (Status::False, reason, message)
+    }
+
     pub(super) fn with_box(&self, launch: &Launch, mine: &BoxSeen) -> Said {
         let id = &mine.id;
         match &mine.state {
@@ -95,6 +125,21 @@ impl Describer<'_> {
                 Some(failure) => (Status::False, failure.error.reason(), format!("{id}: {}", failure.error)),
                 None => (Status::False, Reason::Launching, format!("{id} is made and not started yet")),
             },
+            BoxState::Starting => (Status::False, Reason::Launching, format!("{id} is pending")),
+            BoxState::Unlisted => {
+                let message = format!("{id} was launched, and the backend does not list it at the moment");
+                (Status::Unknown, Reason::Launching, message)
+            }
+            BoxState::Terminated { .. } => self.gone(),
+            BoxState::Stopped { .. } if self.ws.spec.suspend => {
+                (Status::False, Reason::Suspended, format!("{id} is stopped, its volumes are kept"))
+            }
+            BoxState::Stopped { reason } => {
+                let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+                let again = launch.not_before.as_ref().map(|t| format!("; started again at {}", second(t.0)));
+                let message = format!("{id} is stopped{why}{}", again.unwrap_or_default());
+                (Status::False, Reason::InstanceStopped, message)
+            }
             BoxState::Removing => (Status::False, Reason::InstanceGone, format!("{id} is being removed")),
             BoxState::Other(word) => (Status::False, Reason::InstanceStopped, format!("{id} is {word}")),
             BoxState::Exited { .. } if self.ws.spec.suspend => {

@@ -60,14 +60,17 @@ struct Describer<'a> {
     seen: &'a Seen,
     now: Timestamp,
     mine: Option<&'a BoxSeen>,
+    /// The recorded box, where it has ended for good and the backend still shows it.
+    ended: Option<&'a BoxSeen>,
     deleting: bool,
 }
 
 impl<'a> Describer<'a> {
     fn new(ws: &'a Workspace, before: &'a WorkspaceStatus, seen: &'a Seen, now: Timestamp) -> Self {
-        let mine = seen.boxes.as_ref().ok().and_then(|boxes| sort(before, boxes).mine);
+        let boxes = seen.boxes.as_ref().ok().map(|boxes| sort(before, boxes));
+        let (mine, ended) = boxes.map_or((None, None), |boxes| (boxes.mine, boxes.ended));
         let deleting = ws.metadata.deletion_timestamp.is_some();
-        Self { ws, before, seen, now, mine, deleting }
+        Self { ws, before, seen, now, mine, ended, deleting }
     }
 
     fn describe(&self) -> Description {
@@ -150,12 +153,21 @@ impl<'a> Describer<'a> {
             status.agent = self.agent().or(status.agent);
         }
         status.instance_id = Some(mine.id.clone());
+        if mine.state == BoxState::Unlisted {
+            // What was seen of it last stands until a list shows it.
+            return status;
+        }
+        let ec2 = mine.ec2.clone().unwrap_or_default();
+        let known = |word: String| Some(word).filter(|word| !word.is_empty());
         status.instance = Some(Instance {
             state: mine.state.word().to_owned(),
             state_reason: state_reason(mine),
             address: mine.address.clone(),
             addresses: mine.addresses.clone(),
             image: Some(mine.image.clone()),
+            instance_type: known(ec2.instance_type),
+            subnet_id: known(ec2.subnet_id),
+            zone: known(ec2.zone),
             started_at: mine.started_at.map(MicroTime),
         });
         status
@@ -203,6 +215,9 @@ fn second(at: Timestamp) -> String {
 }
 
 fn state_reason(mine: &BoxSeen) -> Option<String> {
+    if let BoxState::Stopped { reason } = &mine.state {
+        return reason.clone();
+    }
     let BoxState::Exited { code, oom_killed, error, .. } = &mine.state else { return None };
     match (oom_killed, error.as_deref().filter(|e| !e.is_empty())) {
         (true, _) => Some(format!("OOMKilled, exit code {code}")),

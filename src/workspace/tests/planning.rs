@@ -5,12 +5,13 @@ use crate::api::Reason;
 use crate::api::names;
 use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
 use crate::backend::scripted::World;
-use crate::backend::{BackendError, BoxSeen, BoxState, Contents, ErrorKind, ImageState};
+use crate::backend::{BackendError, BoxSeen, BoxState, Contents, ErrorKind, ImageState, Outlook};
 use crate::liveness::{AgentView, Link};
 use crate::workspace::describe::describe;
-use crate::workspace::desired::{Desired, KeyedHash, Problem};
+use crate::workspace::desired::{Desired, KeyedHash, NextLaunch, Problem};
 use crate::workspace::plan::plan;
-use crate::workspace::seen::{Failure, Periods, Seen, Slot, Unplaced};
+use crate::workspace::recorded::{is_forgotten, sort};
+use crate::workspace::seen::{Failure, Periods, Seen, Slot, Unplaced, Volume};
 use crate::workspace::step::{Release, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -29,6 +30,10 @@ fn state() -> impl Strategy<Value = BoxState> {
         3 => Just(BoxState::Running),
         2 => exited,
         1 => Just(BoxState::Removing),
+        1 => Just(BoxState::Starting),
+        1 => Just(BoxState::Unlisted),
+        1 => Just(BoxState::Stopped { reason: None }),
+        2 => Just(BoxState::Terminated { reason: Some("Server.SpotInstanceTermination".into()) }),
         1 => Just(BoxState::Other("paused".into())),
         1 => Just(BoxState::Other("dead".into())),
     ]
@@ -44,6 +49,7 @@ fn a_box() -> impl Strategy<Value = BoxSeen> {
         address: None,
         addresses: Vec::new(),
         image: "demo:1".into(),
+        ec2: None,
     })
 }
 
@@ -58,10 +64,24 @@ fn boxes() -> impl Strategy<Value = Result<Vec<BoxSeen>, BackendError>> {
 
 fn error() -> impl Strategy<Value = BackendError> {
     use ErrorKind::{
-        Busy, Failed, ImageNotFound, Invalid, NameTaken, NotFound, Unauthorized, Unreachable, WrongBackend,
+        Busy, Denied, Ended, Failed, ImageNotFound, Invalid, NameTaken, NoCapacity, NotFound, Refused,
+        Unauthorized, Unreachable, WrongBackend,
     };
-    let kinds =
-        [Unreachable, Unauthorized, WrongBackend, Busy, NotFound, NameTaken, ImageNotFound, Invalid, Failed];
+    let kinds = [
+        Unreachable,
+        Unauthorized,
+        WrongBackend,
+        Busy,
+        NotFound,
+        NameTaken,
+        ImageNotFound,
+        Invalid,
+        Failed,
+        NoCapacity,
+        Denied,
+        Refused,
+        Ended,
+    ];
     prop::sample::select(kinds.to_vec()).prop_map(|kind| BackendError::new(kind, "said"))
 }
 
@@ -75,7 +95,10 @@ fn launch() -> impl Strategy<Value = Option<Launch>> {
         spec_hash: if same { "h1-a" } else { "h1-b" }.into(),
         key_id: "k".into(),
         request: if same_request { "{}" } else { "{\"image\":1}" }.into(),
+        client_token: None,
+        user_data_hash: None,
         started_at: Time(at(-50)),
+        last_sent_at: None,
         failures,
         last_failed_at: None,
         not_before: not_before.map(|s| Time(at(s))),
@@ -113,7 +136,7 @@ fn desired() -> impl Strategy<Value = Result<Desired, Problem>> {
             contents: Contents::default(),
             hash: KeyedHash { key_id: "k".into(), hash: "h1-a".into() },
             hash_as_recorded: recorded.then(|| "h1-a".into()),
-            next_request: Some("{}".into()),
+            next: Some(NextLaunch { request: "{}".into(), client_token: None, user_data_hash: None }),
             request_as_recorded: recorded.then(|| "{}".into()),
             boot_timeout_seconds: 60,
             memory_mib: 512,
@@ -132,11 +155,39 @@ fn link() -> impl Strategy<Value = Link> {
     ]
 }
 
+/// Half of the launches are where calls can be lost.
+fn outlook() -> impl Strategy<Value = Outlook> {
+    let lossy = (prop::option::of(1..200i64), prop::option::weighted(0.3, 1..200i64), any::<bool>());
+    let lossy = lossy.prop_map(|(fence, short, unsettled)| Outlook {
+        absence_proves: false,
+        fence: fence.map(at),
+        short_until: short.map(at),
+        unsettled: unsettled || fence.is_some(),
+    });
+    prop_oneof![Just(Outlook::CERTAIN), lossy]
+}
+
+/// The boxes that may live.
+fn live(seen: &Seen) -> Option<Vec<&BoxSeen>> {
+    let boxes = seen.boxes.as_ref().ok()?;
+    Some(boxes.iter().filter(|b| !matches!(b.state, BoxState::Terminated { .. })).collect())
+}
+
+/// Whether the recorded box is seen to have ended.
+fn has_ended(status: &WorkspaceStatus, seen: &Seen) -> bool {
+    seen.boxes.as_ref().is_ok_and(|boxes| sort(status, boxes).ended.is_some())
+}
+
 prop_compose! {
     fn seen()(
         desired in desired(),
         placed in any::<bool>(),
         boxes in boxes(),
+        outlook in outlook(),
+        volume in prop_oneof![
+            3 => Just(Volume::Settled), 1 => Just(Volume::Missing { zone: "z".into() }),
+            1 => Just(Volume::Detached { id: "vol-1".into() }),
+        ],
         leftovers in prop_oneof![Just(Ok(true)), Just(Ok(false)), error().prop_map(Err)],
         image in prop::option::weighted(0.3, prop_oneof![
             Just(Ok(ImageState::Present)), Just(Ok(ImageState::Missing)),
@@ -156,6 +207,8 @@ prop_compose! {
             desired,
             place: if placed { Ok(World::new("one").record()) } else { Err(unplaced) },
             boxes: if placed { boxes } else { Err(BackendError::new(ErrorKind::Unreachable, "said")) },
+            outlook,
+            volume,
             leftovers,
             image,
             pull_credentials: None,
@@ -208,8 +261,14 @@ proptest! {
             Release::NeverLaunched => prop_assert!(status.launch.is_none()),
             Release::Gone => {
                 prop_assert!(seen.place.is_ok());
-                prop_assert_eq!(seen.boxes.as_deref(), Ok([].as_slice()));
+                prop_assert_eq!(live(&seen), Some(Vec::new()));
                 prop_assert_eq!(&seen.leftovers, &Ok(false));
+                let outcome = status.launch.as_ref().map(|l| l.outcome);
+                let was_answered = matches!(outcome, Some(Outcome::Launched | Outcome::Gone));
+                if !seen.outlook.absence_proves && !was_answered && !has_ended(&status, &seen) {
+                    prop_assert!(seen.outlook.fence.is_none(), "a call may still launch one");
+                    prop_assert!(!seen.outlook.unsettled, "one may not be listed yet");
+                }
             }
             Release::Forgotten => {
                 let word = ws.metadata.annotations.as_ref().unwrap()[names::FORGET_INSTANCE].clone();
@@ -223,11 +282,38 @@ proptest! {
     fn nothing_is_made_while_another_box_may_live(ws in a_workspace(), seen in seen()) {
         if plan(&ws, &seen, at(0)).step == Step::Create {
             let status = ws.status.clone().unwrap();
-            prop_assert_eq!(seen.boxes.as_deref(), Ok([].as_slice()), "a box of {} is there", UID);
-            prop_assert!(status.launch.is_some(), "no intent is stored");
-            prop_assert!(ws.metadata.deletion_timestamp.is_none());
-            prop_assert!(!ws.spec.suspend);
+            prop_assert_eq!(live(&seen), Some(Vec::new()), "a box of {} is there", UID);
+            prop_assert!(status.launch.is_some_and(|l| l.outcome == Outcome::Pending), "no intent is stored");
+            // Where calls can be lost, one is sent again to learn what it made.
+            let learns = seen.outlook.fence.is_some() || seen.outlook.unsettled;
+            prop_assert!(ws.metadata.deletion_timestamp.is_none() || learns);
+            prop_assert!(!ws.spec.suspend || learns);
         }
+    }
+
+    #[test]
+    fn no_attempt_follows_a_refused_one_before_its_calls_are_over(ws in a_workspace(), seen in seen()) {
+        let Step::Record(record) = plan(&ws, &seen, at(0)).step else { return Ok(()) };
+        let Some(closed) = record.closed else { return Ok(()) };
+        let forgotten = is_forgotten(&ws);
+        if let Some(fence) = seen.outlook.fence.filter(|_| closed.outcome == Outcome::Refused && !forgotten) {
+            let not_before = record.launch.not_before.map(|t| t.0);
+            prop_assert!(not_before >= Some(fence), "{:?} is before {}", not_before, fence);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_and_not_answered_is_sent_again_and_never_replaced(ws in a_workspace(), seen in seen()) {
+        let status = ws.status.clone().unwrap();
+        let Some(launch) = &status.launch else { return Ok(()) };
+        let is_open = !seen.outlook.absence_proves && (seen.outlook.fence.is_some() || seen.outlook.unsettled);
+        let is_closed = seen.failure.as_ref().is_some_and(|f| f.error.closes_attempt().is_some());
+        if launch.outcome != Outcome::Pending || !is_open || is_closed || live(&seen) != Some(Vec::new()) {
+            return Ok(());
+        }
+        let step = plan(&ws, &seen, at(0)).step;
+        let is_next = matches!(&step, Step::Record(record) if record.launch.attempt != launch.attempt);
+        prop_assert!(!is_next || is_forgotten(&ws) || has_ended(&status, &seen), "{:?}", step);
     }
 
     #[test]
@@ -237,7 +323,9 @@ proptest! {
         match before {
             None => prop_assert_eq!(record.launch.attempt, 1),
             Some(before) if before.attempt == record.launch.attempt => {
-                prop_assert!(record.launch.failures > 0);
+                let was_sent_again = record.launch.last_sent_at != before.last_sent_at;
+                let is_too_old = record.launch.outcome == Outcome::Refused;
+                prop_assert!(record.launch.failures > 0 || was_sent_again || is_too_old);
                 prop_assert_eq!(record.launch.request, before.request, "what was frozen changed");
                 prop_assert_eq!(record.launch.spec_hash, before.spec_hash, "what was frozen changed");
             }

@@ -1,6 +1,6 @@
 //! How a box is made: its files, its rights, its limits, and what is adopted.
 
-use super::{Site, ask, contents, docker, image, printed, until};
+use super::{Site, ask, contents, docker, image, of, printed, until};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use crate::backend::{BoxState, ErrorKind, ImageState};
@@ -13,12 +13,12 @@ async fn a_box_comes_up_with_its_files_and_goes_without_a_trace() {
     let placement = site.place();
     let ask = ask("cd /configs; stat -c '%n %u:%g %a' .auth_token skills/a skills/a/S.md; cat .auth_token; \
          echo; echo $GREETING $HOSTNAME; while true; do nc -l -p 8000 -e /bin/cat; done");
-    assert_eq!(placement.boxes(&ask.uid).await, Ok(vec![]));
+    assert_eq!(placement.boxes(&of(&ask.uid)).await, Ok(vec![]));
     assert_eq!(placement.image(&ask.render(&placement)).await, Ok(ImageState::Present));
     let made = ask.create(&placement).await.expect("made");
     assert_eq!(made.state, BoxState::Running);
     assert_eq!((made.attempt, made.spec_hash.as_deref()), (Some(1), Some("hash-1")));
-    assert_eq!(placement.boxes(&ask.uid).await, Ok(vec![made.clone()]));
+    assert_eq!(placement.boxes(&of(&ask.uid)).await, Ok(vec![made.clone()]));
     let alias = names::host(&ask.uid);
     assert!(made.addresses.contains(&alias), "{made:?}");
     let address = made.address.clone().expect("a published port");
@@ -33,7 +33,7 @@ async fn a_box_comes_up_with_its_files_and_goes_without_a_trace() {
     assert_eq!(site.networks().len(), 1);
     ask.remove(&placement).await;
     assert_eq!((site.containers(), site.volumes(), site.networks()), (vec![], vec![], vec![]));
-    placement.destroy(&made).await.expect("gone is fine");
+    placement.destroy("", &made).await.expect("gone is fine");
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_user_by_number_owns_its_files_and_can_write_its_data() {
     ask.image = image("1234:4321");
     ask.create(&placement).await.expect("made");
     let (seen, code, _) = ask.exit(&placement).await;
-    assert_eq!(placement.log_tail(&seen.id).await.as_deref(), Ok("1234:4321 755\n1234:4321 600\nsecret"));
+    assert_eq!(placement.log_tail("", &seen.id).await.as_deref(), Ok("1234:4321 755\n1234:4321 600\nsecret"));
     assert_eq!(code, 0);
 }
 
@@ -62,7 +62,7 @@ async fn rights_are_as_the_plan_says() {
     ask.create(&placement).await.expect("made");
     let (seen, ..) = ask.exit(&placement).await;
     // CHOWN, DAC_OVERRIDE, SETGID, SETUID. The image has no /tmp.
-    let log = placement.log_tail(&seen.id).await.expect("a log");
+    let log = placement.log_tail("", &seen.id).await.expect("a log");
     assert!(log.contains("CapEff: 00000000000000c3\nNoNewPrivs: 1\n"), "{log}");
     assert!(!log.contains("root-file") && !log.contains("over"), "{log}");
     ask.remove(&placement).await;
@@ -70,7 +70,7 @@ async fn rights_are_as_the_plan_says() {
     ask.image = image("1234");
     ask.create(&placement).await.expect("made");
     let (seen, ..) = ask.exit(&placement).await;
-    let log = placement.log_tail(&seen.id).await.expect("a log");
+    let log = placement.log_tail("", &seen.id).await.expect("a log");
     assert!(log.starts_with("CapEff: 0000000000000000\nNoNewPrivs: 1\n"), "{log}");
     assert!(log.contains("root-file: Read-only file system") && log.ends_with("over"), "{log}");
     let limits =
@@ -96,7 +96,7 @@ async fn a_crash_at_any_point_of_a_create_is_mended_by_the_same_call() {
         "{{range $k, $v := .Config.Labels}}--label={{$k}}={{$v}} {{end}}",
         &made.id,
     ]);
-    placement.destroy(&made).await.expect("destroyed");
+    placement.destroy("", &made).await.expect("destroyed");
     let name = names::instance(&ask.uid, 1);
     let volume = names::configs_volume(&ask.uid, 1);
     let mut create_volume = vec!["volume", "create"];
@@ -109,17 +109,17 @@ async fn a_crash_at_any_point_of_a_create_is_mended_by_the_same_call() {
     create.push(&ask.image);
     create.extend(ask.command.iter().map(String::as_str));
     let id = docker(&create);
-    let found = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);
+    let found = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").remove(0);
     assert_eq!((found.id.as_str(), &found.state, found.started_at), (&*id, &BoxState::Created, None));
     let adopted = ask.create(&placement).await.expect("adopted");
     assert_eq!((adopted.id.as_str(), &adopted.state), (&*id, &BoxState::Running));
     printed(&placement, &id, |log| log == "secret").await;
-    placement.destroy(&adopted).await.expect("destroyed");
+    placement.destroy("", &adopted).await.expect("destroyed");
     // The same, found by the list and started.
     docker(&create_volume);
     let id = docker(&create);
-    let found = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);
-    let started = placement.start(&found, &contents()).await.expect("started");
+    let found = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").remove(0);
+    let started = placement.start("", &found, &contents()).await.expect("started");
     assert_eq!((started.id.as_str(), &started.state), (&*id, &BoxState::Running));
     printed(&placement, &id, |log| log == "secret").await;
 }
@@ -135,7 +135,7 @@ async fn only_the_very_box_is_adopted() {
     other.spec_hash = "hash-2".into();
     let error = other.create(&placement).await.expect_err("of another spec");
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");
-    placement.destroy(&made).await.expect("destroyed");
+    placement.destroy("", &made).await.expect("destroyed");
     assert_eq!(site.volumes(), [names::workspace_volume(&ask.uid)], "its files are gone with it");
     let name = names::instance(&ask.uid, 1);
     docker(&["create", "--name", &name, &ask.image, "/bin/sh"]);

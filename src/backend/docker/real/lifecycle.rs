@@ -1,6 +1,6 @@
 //! What happens to a box after it was made: exits, stops, starts, replacements, removals.
 
-use super::{Site, ask, contents, docker, printed};
+use super::{Site, ask, contents, docker, of, printed};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use crate::backend::{BoxState, ErrorKind};
@@ -14,7 +14,7 @@ async fn an_exit_is_seen_with_its_code_and_last_words() {
     ask.create(&placement).await.expect("made");
     let (seen, code, oom_killed) = ask.exit(&placement).await;
     assert_eq!((code, oom_killed, seen.address), (3, false, None));
-    let log = placement.log_tail(&seen.id).await.expect("a log");
+    let log = placement.log_tail("", &seen.id).await.expect("a log");
     let mut lines: Vec<_> = log.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["to stderr", "to stdout"]);
@@ -42,17 +42,17 @@ async fn a_box_stops_and_starts_again_with_its_data() {
     );
     let made = ask.create(&placement).await.expect("made");
     printed(&placement, &made.id, |log| log == "start").await;
-    placement.stop(&made.id).await.expect("stopped");
-    placement.stop(&made.id).await.expect("stopped before");
+    placement.stop("", &made).await.expect("stopped");
+    placement.stop("", &made).await.expect("stopped before");
     let (seen, code, _) = ask.exit(&placement).await;
     assert_eq!(code, 7);
-    let started = placement.start(&seen, &contents()).await.expect("started");
+    let started = placement.start("", &seen, &contents()).await.expect("started");
     assert_eq!((&started.state, &started.id), (&BoxState::Running, &made.id));
     assert!(started.started_at > made.started_at);
     printed(&placement, &made.id, |log| log == "start\nstart\nstart").await;
-    assert_eq!(placement.start(&started, &contents()).await, Ok(started), "started before");
+    assert_eq!(placement.start("", &started, &contents()).await, Ok(started), "started before");
     docker(&["rm", "--force", &made.id]);
-    assert_eq!(placement.stop(&made.id).await.expect_err("gone").kind, ErrorKind::NotFound);
+    assert_eq!(placement.stop("", &made).await.expect_err("gone").kind, ErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -80,11 +80,11 @@ async fn a_box_that_cannot_be_started_says_why_and_can_be_removed() {
     let error = ask.create(&placement).await.expect_err("the port cannot be published");
     assert_eq!(error.kind, ErrorKind::Failed);
     assert!(error.detail.contains("192.0.2.1"), "{error}");
-    let seen = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);
+    let seen = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").remove(0);
     let told = |words: &str| words.contains("192.0.2.1");
     assert!(matches!(&seen.state, BoxState::Exited { error: Some(words), .. } if told(words)), "{seen:?}");
     assert_eq!(seen.started_at, None);
-    assert_eq!(placement.start(&seen, &contents()).await.expect_err("still not").kind, ErrorKind::Failed);
+    assert_eq!(placement.start("", &seen, &contents()).await.expect_err("still not").kind, ErrorKind::Failed);
     ask.remove(&placement).await;
     assert_eq!((site.containers(), site.volumes(), site.networks()), (vec![], vec![], vec![]));
 }
@@ -117,7 +117,7 @@ async fn a_paused_box_can_be_destroyed() {
     let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     docker(&["pause", &made.id]);
-    let seen = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);
+    let seen = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").remove(0);
     assert_eq!(seen.state, BoxState::Other("paused".into()));
     ask.remove(&placement).await;
     assert_eq!(site.containers(), Vec::<String>::new());

@@ -15,8 +15,8 @@ use crate::api::backend_config::{DockerNetwork, Runtime};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use crate::backend::{
-    BackendError, Backends, BoxFile, BoxOrder, BoxSeen, BoxState, Configuration, Contents, EngineEndpoint,
-    Maker, Placement,
+    BackendError, Backends, BoxFile, BoxOrder, BoxQuery, BoxSeen, BoxState, Configuration, Contents,
+    EngineEndpoint, LaunchOrder, Maker, Placement, Remains,
 };
 use crate::metrics::Metrics;
 use futures::{Stream, StreamExt};
@@ -111,7 +111,7 @@ impl Site {
 
     async fn with(endpoint: EngineEndpoint, maker: Maker) -> Self {
         let backends = Backends::new("cluster", maker.clone(), Metrics::default());
-        backends.configure(Configuration::Docker { selected: endpoint.clone(), in_use: vec![] });
+        backends.configure(Configuration::docker(endpoint.clone(), vec![]));
         backends.preflight().await.expect("the engine answers");
         Self { backends, endpoint, maker }
     }
@@ -194,7 +194,7 @@ impl Ask {
     fn render(&self, placement: &Placement) -> String {
         let runtime =
             Runtime { image: self.image.clone(), command: self.command.clone(), ..Runtime::default() };
-        placement.render(&BoxOrder {
+        let order = BoxOrder {
             uid: &self.uid,
             namespace: "ns",
             name: "w",
@@ -205,29 +205,33 @@ impl Ask {
             granted: None,
             runtime: &runtime,
             platform_url: "http://host.docker.internal:8090",
+            ca_bundle: None,
+            recorded: None,
+            zone: None,
             retain: self.retain,
-        })
+        };
+        placement.render(&order).expect("an engine offers every tier")
     }
 
     async fn create(&self, placement: &Placement) -> Result<BoxSeen, BackendError> {
-        placement.create(&self.render(placement), &contents()).await
+        placement.create(&launch(&self.render(placement), &contents())).await
     }
 
     /// Destroys every box and clears the rest, as a deletion does.
     async fn remove(&self, placement: &Placement) {
-        for seen in placement.boxes(&self.uid).await.expect("the engine answers") {
-            placement.destroy(&seen).await.expect("destroyed");
+        for seen in placement.boxes(&of(&self.uid)).await.expect("the engine answers") {
+            placement.destroy("", &seen).await.expect("destroyed");
         }
-        if placement.leftovers(&self.uid, &self.network_of).await.expect("the engine answers") {
-            placement.clear(&self.uid, &self.network_of).await.expect("cleared");
+        if placement.leftovers(&remains(&self.uid, &self.network_of)).await.expect("the engine answers") {
+            placement.clear(&remains(&self.uid, &self.network_of)).await.expect("cleared");
         }
-        assert_eq!(placement.leftovers(&self.uid, &self.network_of).await, Ok(false));
+        assert_eq!(placement.leftovers(&remains(&self.uid, &self.network_of)).await, Ok(false));
     }
 
     /// Waits until the only box has exited: the box, its code, and whether the kernel killed it.
     async fn exit(&self, placement: &Placement) -> (BoxSeen, i64, bool) {
         until("the box exits", async || {
-            let seen = placement.boxes(&self.uid).await.expect("the engine answers").pop()?;
+            let seen = placement.boxes(&of(&self.uid)).await.expect("the engine answers").pop()?;
             match seen.state {
                 BoxState::Exited { code, oom_killed, .. } => Some((seen, code, oom_killed)),
                 _ => None,
@@ -240,6 +244,7 @@ impl Ask {
 fn contents() -> Contents {
     let file = |path: &str, text: &str, mode| BoxFile { path: path.into(), bytes: text.into(), mode };
     Contents {
+        bootstrap_token: String::new(),
         env: BTreeMap::from([("GREETING".into(), "hello".into()), ("HOSTNAME".into(), "shown".into())]),
         files: vec![file(".auth_token", "secret", 0o600), file("skills/a/S.md", "skill", 0o644)],
     }
@@ -268,7 +273,7 @@ async fn printed(placement: &Placement, id: &str, fits: impl Fn(&str) -> bool) -
     let mut last = None;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        last = Some(placement.log_tail(id).await);
+        last = Some(placement.log_tail("", id).await);
         if let Some(Ok(log)) = &last
             && fits(log)
         {
@@ -277,4 +282,16 @@ async fn printed(placement: &Placement, id: &str, fits: impl Fn(&str) -> bool) -
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("waited in vain for what the box prints: {last:?}");
+}
+
+fn of(uid: &str) -> BoxQuery<'_> {
+    BoxQuery { uid, expected: &[] }
+}
+
+fn launch<'a>(request: &'a str, contents: &'a Contents) -> LaunchOrder<'a> {
+    LaunchOrder { request, client_token: None, user_data_hash: None, contents }
+}
+
+fn remains<'a>(uid: &'a str, network_of: &'a str) -> Remains<'a> {
+    Remains { uid, network_of, storage: None, retain: false }
 }

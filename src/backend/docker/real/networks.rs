@@ -1,6 +1,6 @@
 //! One network a Team.
 
-use super::{Ask, Site, ask, contents, docker, printed};
+use super::{Ask, Site, ask, contents, docker, of, printed, remains};
 use crate::api::names;
 use crate::backend::{BoxState, ErrorKind};
 use futures::future::join_all;
@@ -22,9 +22,9 @@ async fn seven_at_once_share_one_network_until_the_last_goes() {
     assert_eq!(network.len(), 1);
     // A box that does not run holds its network as well.
     for (ask, seen) in team.iter().zip(made) {
-        placement.stop(&seen.expect("made").id).await.expect("stopped");
+        placement.stop("", &seen.expect("made")).await.expect("stopped");
         assert_eq!(
-            placement.clear(&ask.uid, &ask.network_of).await.map_err(|e| e.kind),
+            placement.clear(&remains(&ask.uid, &ask.network_of)).await.map_err(|e| e.kind),
             Err(ErrorKind::Busy)
         );
     }
@@ -90,17 +90,17 @@ async fn a_network_that_was_removed_under_a_box_is_made_anew() {
     let placement = site.place();
     let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
-    placement.stop(&made.id).await.expect("stopped");
+    placement.stop("", &made).await.expect("stopped");
     let former = site.networks();
     docker(&["network", "rm", &former[0]]);
-    let stopped = placement.boxes(&ask.uid).await.expect("the engine answers").remove(0);
-    let started = placement.start(&stopped, &contents()).await.expect("started");
+    let stopped = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").remove(0);
+    let started = placement.start("", &stopped, &contents()).await.expect("started");
     assert_eq!(started.state, BoxState::Running);
     assert!(started.addresses.contains(&names::host(&ask.uid)), "{started:?}");
     assert_eq!(site.networks().len(), 1);
     assert_ne!(site.networks(), former);
     // The same before the first start, with a process that remembers the network.
-    placement.destroy(&started).await.expect("destroyed");
+    placement.destroy("", &started).await.expect("destroyed");
     docker(&["network", "rm", &site.networks()[0]]);
     let again = ask.create(&placement).await.expect("made");
     assert_eq!(again.state, BoxState::Running);

@@ -1,6 +1,6 @@
 //! Engines that go away, come back, or are another one; and hints.
 
-use super::{PATIENCE, Site, ask, docker, hint, setting, until};
+use super::{PATIENCE, Site, ask, docker, hint, of, remains, setting, until};
 use crate::backend::docker::TlsFiles;
 use crate::backend::{BoxState, ErrorKind};
 use futures::StreamExt;
@@ -63,14 +63,14 @@ async fn an_engine_that_is_away_is_named_and_found_again() {
     let ask = ask("sleep 1000");
     let made = ask.create(&placement).await.expect("made");
     line.cut().await;
-    let error = placement.boxes(&ask.uid).await.expect_err("away");
+    let error = placement.boxes(&of(&ask.uid)).await.expect_err("away");
     assert_eq!(error.kind, ErrorKind::Unreachable);
     let expected = format!("no Docker engine answers at {}: No such file or directory", line.address());
     assert!(error.detail.starts_with(&expected), "{error}");
     for error in [
-        placement.destroy(&made).await.expect_err("away"),
-        placement.stop(&made.id).await.expect_err("away"),
-        placement.leftovers(&ask.uid, &ask.network_of).await.map(drop).expect_err("away"),
+        placement.destroy("", &made).await.expect_err("away"),
+        placement.stop("", &made).await.expect_err("away"),
+        placement.leftovers(&remains(&ask.uid, &ask.network_of)).await.map(drop).expect_err("away"),
         placement.image(&ask.render(&placement)).await.map(drop).expect_err("away"),
     ] {
         assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
@@ -78,7 +78,7 @@ async fn an_engine_that_is_away_is_named_and_found_again() {
     assert_eq!(site.backends.preflight().await.expect_err("away").kind, ErrorKind::Unreachable);
     assert!(site.backends.place(None).is_err());
     line.open();
-    assert_eq!(placement.boxes(&ask.uid).await, Ok(vec![made]));
+    assert_eq!(placement.boxes(&of(&ask.uid)).await, Ok(vec![made]));
     // A call that was answered is as good as a preflight.
     assert_eq!(site.place().record(), placement.record());
     line.cut().await;
@@ -99,9 +99,9 @@ async fn another_engine_is_not_believed() {
         (world.engine_id, world.network_id) = ids;
         let placement = site.backends.place(Some(&record)).expect("the host is configured");
         for error in [
-            placement.boxes("u").await.map(drop).expect_err("another world"),
-            placement.leftovers("u", "u").await.map(drop).expect_err("another world"),
-            placement.clear("u", "u").await.expect_err("another world"),
+            placement.boxes(&of("u")).await.map(drop).expect_err("another world"),
+            placement.leftovers(&remains("u", "u")).await.map(drop).expect_err("another world"),
+            placement.clear(&remains("u", "u")).await.expect_err("another world"),
         ] {
             assert_eq!(error.kind, ErrorKind::WrongBackend);
             assert!(error.detail.contains("other"), "{error}");
@@ -131,14 +131,14 @@ async fn what_happens_to_a_box_from_outside_is_hinted_at() {
         () = follow => {}
     }
     let made = ask.create(&placement).await.expect("made");
-    placement.stop(&made.id).await.expect("stopped");
+    placement.stop("", &made).await.expect("stopped");
     let follow = async {
         hint(&mut hints, &ask.uid).await;
         // No event that is listened to: the list finds it.
         docker(&["start", &made.id]);
         hint(&mut hints, &ask.uid).await;
         until("it runs", async || {
-            let seen = placement.boxes(&ask.uid).await.expect("the engine answers").pop()?;
+            let seen = placement.boxes(&of(&ask.uid)).await.expect("the engine answers").pop()?;
             (seen.state == BoxState::Running).then_some(())
         })
         .await;
@@ -194,7 +194,7 @@ async fn an_engine_over_tls_wants_the_right_certificates() {
     let over_tls = site.restarted().await;
     let ask = ask("sleep 1000");
     let made = ask.create(&over_tls.place()).await.expect("made");
-    assert_eq!(site.place().boxes(&ask.uid).await, Ok(vec![made]), "it is the same engine");
+    assert_eq!(site.place().boxes(&of(&ask.uid)).await, Ok(vec![made]), "it is the same engine");
 
     let untrusted = TlsFiles { ca: read("tls.crt"), certificate: read("tls.crt"), key: read("tls.key") };
     let unusable = TlsFiles { ca: read("ca.crt"), certificate: read("tls.crt"), key: b"no key".to_vec() };
@@ -205,9 +205,7 @@ async fn an_engine_over_tls_wants_the_right_certificates() {
     ] {
         let mut endpoint = site.endpoint.clone();
         endpoint.tls = tls;
-        over_tls
-            .backends
-            .configure(crate::backend::Configuration::Docker { selected: endpoint, in_use: vec![] });
+        over_tls.backends.configure(crate::backend::Configuration::docker(endpoint, vec![]));
         let error = over_tls.backends.preflight().await.expect_err("not to be used like this");
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.detail.contains(address), "{error}");

@@ -34,6 +34,9 @@ fn plan(tier: Tier, command: &[&str]) -> ContainerPlan {
         granted: None,
         runtime: &runtime,
         platform_url: "http://registry",
+        ca_bundle: None,
+        recorded: None,
+        zone: None,
         retain: false,
     })
 }
