@@ -1,7 +1,7 @@
 //! Atelier: the map of the house.
 //!
 //! ```text
-//! controller                                what `atelier controller` runs: flags, election, wiring, HTTP
+//! controller  import                        what `atelier controller` runs; an org template made into a Team
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
 //!     backend                               the one door to the machines; the Docker adapter behind it
 //!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
@@ -18,6 +18,7 @@ pub mod api;
 mod arrows;
 pub mod backend;
 pub mod controller;
+pub mod import;
 pub mod keys;
 pub mod liveness;
 pub mod metrics;

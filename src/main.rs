@@ -2,6 +2,7 @@
 
 use atelier::api::crds;
 use atelier::controller::{self, args::ControllerArgs};
+use atelier::import::{self, ImportArgs};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ struct Cli {
 enum Command {
     /// Run the operator: keep every Workspace on a machine of its own, and answer the agents.
     Controller(Box<ControllerArgs>),
+    /// Make a Team with its ConfigMaps from an org template: YAML for `kubectl apply -f -`.
+    Import(ImportArgs),
     /// Print the custom resource definitions.
     Crds {
         /// Write one file a kind into this folder instead.
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match Cli::parse().command {
         Command::Controller(args) => run_controller(*args),
+        Command::Import(args) => import::run(&args, &mut std::io::stderr()),
         Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
     };
     match done {
