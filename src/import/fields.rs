@@ -17,13 +17,11 @@ impl<'n> Fields<'n> {
     /// The fields of a mapping at a key; an error is kept when it is none.
     pub fn open(node: &'n Node, key: &str, findings: &'n Findings) -> Option<Self> {
         let at = node.mark.spot(key);
-        match &node.value {
-            Value::Map(entries) => Some(Self { at, entries, asked: BTreeSet::new(), findings }),
-            _ => {
-                findings.error(&at, format!("a mapping is needed here, and this is {}", node.title()));
-                None
-            }
+        if let Value::Map(entries) = &node.value {
+            return Some(Self { at, entries, asked: BTreeSet::new(), findings });
         }
+        findings.error(&at, format!("a mapping is needed here, and this is {}", node.title()));
+        None
     }
 
     /// Where the mapping stands.
@@ -138,13 +136,11 @@ impl<'n> Fields<'n> {
 
 /// A text of an item; an error is kept when it is none.
 pub fn text_of(node: &Node, at: &Spot, findings: &Findings) -> Option<String> {
-    match &node.value {
-        Value::Scalar { text, .. } => Some(text.clone()),
-        _ => {
-            findings.error(at, format!("a text is needed here, and this is {}", node.title()));
-            None
-        }
+    if let Value::Scalar { text, .. } = &node.value {
+        return Some(text.clone());
     }
+    findings.error(at, format!("a text is needed here, and this is {}", node.title()));
+    None
 }
 
 /// The start of a text, for a message of one line.

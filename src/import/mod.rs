@@ -141,10 +141,8 @@ fn failed(findings: &Findings, strict: bool) -> Result<(), Vec<String>> {
 }
 
 fn told(findings: &Findings, made: &Manifests, roster: &roster::Roster<'_>, left: &[String]) -> String {
-    let warnings = findings.warnings();
-    let mut text: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-    text.push_str(&summary::summary(made, roster, left));
-    text
+    let warnings = findings.warnings().into_iter().map(|warning| format!("warning: {warning}\n"));
+    warnings.chain([summary::summary(made, roster, left)]).collect()
 }
 
 fn check(args: &ImportArgs) -> Result<(), Vec<String>> {
@@ -174,3 +172,6 @@ fn open(path: &Path) -> Result<(Root, String), String> {
         None => Err(format!("{}: there is no org.yaml: name the folder of an org template", path.display())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,10 +47,12 @@ fn document(
     let mut object = json!(object);
     // What the template does not say is not the template's: a Team that somebody suspends stays so.
     if let Some(spec) = object.get_mut("spec").and_then(Json::as_object_mut) {
-        spec.retain(|field, value| {
-            !matches!((field.as_str(), &*value), ("suspend", Json::Bool(false)))
-                && !(field == "maxConcurrentLaunches" && *value == 0)
-        });
+        let unsaid = |field: &str, value: &Json| match field {
+            "suspend" => *value == false,
+            "maxConcurrentLaunches" => *value == 0,
+            _ => false,
+        };
+        spec.retain(|field, value| !unsaid(field, value));
     }
     let yaml = yaml(&object).map_err(|error| format!("{kind} {name} cannot be written: {error}"))?;
     Ok(Document { file: format!("{kind}-{name}.yaml"), secret, yaml })

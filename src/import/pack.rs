@@ -267,14 +267,13 @@ mod tests {
             for file in &files {
                 let place = &packed.files[&file.path];
                 prop_assert_eq!(&packed.maps[place.map][&place.key], &file.content);
-                match packed.listed.get(&file.path) {
-                    Some(listed) => prop_assert_eq!(listed, place),
+                if let Some(listed) = packed.listed.get(&file.path) {
+                    prop_assert_eq!(listed, place);
+                } else {
                     // The operator makes the path from the folder and the key.
-                    None => {
-                        let folder = &packed.folders[&place.map];
-                        let path = format!("{folder}/{}", place.key);
-                        prop_assert_eq!(path.trim_start_matches('/'), &file.path);
-                    }
+                    let folder = &packed.folders[&place.map];
+                    let path = format!("{folder}/{}", place.key);
+                    prop_assert_eq!(path.trim_start_matches('/'), &file.path);
                 }
             }
             let stored: usize = packed.maps.iter().map(BTreeMap::len).sum();

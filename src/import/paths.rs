@@ -79,7 +79,8 @@ impl fmt::Display for Refused {
                 write!(f, "{path:?} is a symbolic link to a folder that it is in: take it away")
             }
             Self::NotUtf8(folder, name) => {
-                write!(f, "the name {name:?} in {folder:?} is not UTF-8: rename the file")
+                let name = name.display();
+                write!(f, "the name {name} in {folder:?} is not UTF-8: rename the file")
             }
             Self::Secret(path) => {
                 write!(f, "{path:?} is an environment file, which is never written out: name another file")

@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn long_texts_are_blocks_and_words_are_bare() {
         let object = json!({"kind": "Team", "spec": {"role": "One: two # three", "text": "a\n  b\n\nc\n"}});
-        let expected = "kind: Team\nspec:\n  role: \"One: two # three\"\n  text: |\n    a\n      b\n\n    c\n";
+        let expected =
+            "kind: Team\nspec:\n  role: \"One: two # three\"\n  text: |\n    a\n      b\n\n    c\n";
         assert_eq!(yaml(&object).unwrap(), expected);
     }
 

@@ -5,7 +5,7 @@ use super::manifests::Manifests;
 use super::roster::Roster;
 use crate::api::workspace::RequiredEnv;
 use k8s_openapi::api::core::v1::ConfigMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Says what was made. `left_secrets` are files with secrets that nobody asked for.
@@ -72,7 +72,7 @@ fn line(text: &mut String, line: &str) {
 }
 
 fn keys(map: &ConfigMap) -> usize {
-    map.data.as_ref().map_or(0, |data| data.len()) + map.binary_data.as_ref().map_or(0, |data| data.len())
+    map.data.as_ref().map_or(0, BTreeMap::len) + map.binary_data.as_ref().map_or(0, BTreeMap::len)
 }
 
 fn required(manifests: &Manifests) -> BTreeSet<String> {

@@ -116,7 +116,8 @@ fn number(text: &str) -> Option<serde_json::Value> {
     }
     let digits = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     let value = serde_json::Value::from(text.parse::<f64>().ok().filter(|f| digits && f.is_finite())?);
-    (value.to_string() == text).then_some(value)
+    let written = value.to_string();
+    (written == text).then_some(value)
 }
 
 /// How many values may still be made.

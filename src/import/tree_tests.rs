@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::fmt::Write;
 
 fn read(text: &str) -> Result<Node, Finding> {
     parse(&"org.yaml".into(), text, "", &mut Budget::default())
@@ -87,7 +88,7 @@ fn what_doubles_itself_is_refused() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for n in 1..9 {
         let below = format!("*a{}", n - 1);
-        text.push_str(&format!("a{n}: &a{n} [{}]\n", vec![below; 10].join(", ")));
+        writeln!(text, "a{n}: &a{n} [{}]", vec![below; 10].join(", ")).unwrap();
     }
     assert!(refusal(&text).contains("more than 100000 values"), "{}", refusal(&text));
 }
