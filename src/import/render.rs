@@ -34,13 +34,21 @@ impl Serialize for Plain<'_> {
                 list.end()
             }
             Json::Object(fields) => {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(key, _)| rank(key));
                 let mut map = serializer.serialize_map(Some(fields.len()))?;
-                fields.iter().try_for_each(|(key, value)| map.serialize_entry(key, &Plain(value)))?;
+                fields.into_iter().try_for_each(|(key, value)| map.serialize_entry(key, &Plain(value)))?;
                 map.end()
             }
             other => other.serialize(serializer),
         }
     }
+}
+
+/// What a reader looks for first comes first; the rest in the order of the alphabet.
+fn rank(key: &str) -> usize {
+    const FIRST: [&str; 7] = ["apiVersion", "kind", "metadata", "name", "displayName", "reportsTo", "role"];
+    FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len())
 }
 
 /// Whether a text reads best as a block: lines that are plain to all readers, none with an end that an

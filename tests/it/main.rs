@@ -18,6 +18,7 @@ mod backend;
 mod bench;
 mod crash;
 mod diagnosis;
+mod import;
 mod input;
 mod leader;
 mod lifecycle;
@@ -42,6 +43,7 @@ fn trials() -> Vec<Trial> {
         bench::trials(),
         crash::trials(),
         diagnosis::trials(),
+        import::trials(),
         input::trials(),
         leader::trials(),
         lifecycle::trials(),
