@@ -169,13 +169,13 @@ async fn odd_templates_come_up() {
     write(&folder, "heavy/notes/noise.bin", &noise);
 
     apply(&scene, &imported(&["--strict", folder.to_str().unwrap()]));
-    let team = scene.until_team_ready("odd-stuedio").await;
+    let team = scene.until_team_ready("oedd-stuedio").await;
     let members: Vec<&str> = team.spec.members.iter().map(|member| member.name.as_str()).collect();
     assert_eq!(members[..4], ["same-name", "same-name-2", "same-name-3", "buero-cafe"]);
-    assert_eq!(members[6], "principal-engineer-for-everything-that-has-no-oth");
-    let first = scene.workspace("odd-stuedio-same-name").await;
+    assert_eq!(members[6], "principal-engineer-for-everything-that-has-no-othe");
+    let first = scene.workspace("oedd-stuedio-same-name").await;
     assert_eq!(first.spec.role.as_deref(), Some(ROLE));
-    let arrived = configs(&scene, "odd-stuedio-same-name");
+    let arrived = configs(&scene, "oedd-stuedio-same-name");
     for (n, part) in parts.iter().enumerate() {
         let file = arrived.join(format!("knowledge/part {n:02}.html"));
         assert!(fs::read_to_string(&file).unwrap() == *part, "{}", file.display());
