@@ -20,6 +20,7 @@ enum Command {
     /// Run the operator: keep every Workspace on a machine of its own, and answer the agents.
     Controller(Box<ControllerArgs>),
     /// Make a Team with its ConfigMaps from an org template: YAML for `kubectl apply -f -`.
+    #[command(after_help = import::EXAMPLES)]
     Import(ImportArgs),
     /// Print the custom resource definitions.
     Crds {

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 /// How deep includes may be nested.
 const MAX_DEPTH: usize = 16;
+/// How deep values may be nested, over all files: whoever reads the tree calls itself once a level.
+const MAX_LEVELS: usize = 256;
 
 /// Reads a template from its first file on.
 ///
@@ -17,7 +19,7 @@ const MAX_DEPTH: usize = 16;
 pub fn load(root: &Root, first: &str) -> Result<Node, Finding> {
     let at = Spot::of_file(first);
     let file = root.below("", first).map_err(|refused| Finding::new(at.clone(), refused.to_string()))?;
-    let mut loading = Loading { root, budget: Budget::default(), open: Vec::new() };
+    let mut loading = Loading { root, budget: Budget::default(), open: Vec::new(), levels: 0 };
     loading.file(&file, &at)
 }
 
@@ -26,6 +28,8 @@ struct Loading<'r> {
     budget: Budget,
     /// The files that are being read, each included by the one before: where it really is, and its name.
     open: Vec<(PathBuf, String)>,
+    /// How deep in lists and mappings we are.
+    levels: usize,
 }
 
 impl Loading<'_> {
@@ -40,6 +44,18 @@ impl Loading<'_> {
     }
 
     fn expand(&mut self, node: Node, key: &str, folder: &str) -> Result<Node, Finding> {
+        if self.levels > MAX_LEVELS {
+            // The key itself is as long as the way to it.
+            let text = format!("values are nested more than {MAX_LEVELS} deep here: take some levels out");
+            return Err(Finding::new(node.mark.spot("…"), text));
+        }
+        self.levels += 1;
+        let node = self.expand_level(node, key, folder);
+        self.levels -= 1;
+        node
+    }
+
+    fn expand_level(&mut self, node: Node, key: &str, folder: &str) -> Result<Node, Finding> {
         let Node { mark, value } = node;
         let value = match value {
             Value::Scalar { .. } => value,
@@ -185,6 +201,16 @@ mod tests {
         folder.write("org.yaml", "in: !include link.yaml\n");
         symlink("org.yaml", folder.path().join("link.yaml")).unwrap();
         assert!(refusal(&folder).contains("org.yaml -> link.yaml"), "{}", refusal(&folder));
+    }
+
+    #[test]
+    fn values_that_are_nested_without_end_are_refused() {
+        let folder = Folder::new();
+        let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(100), "]".repeat(100));
+        folder.write("org.yaml", &nested("!include 1.yaml"));
+        folder.write("1.yaml", &nested("!include 2.yaml"));
+        folder.write("2.yaml", &nested("x"));
+        assert!(refusal(&folder).starts_with("2.yaml:1: …: values are nested more than 256 deep"));
     }
 
     #[test]

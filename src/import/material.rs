@@ -16,6 +16,8 @@ pub const SYSTEM_PROMPT: &str = "system-prompt.md";
 const OURS: [&str; 3] = ["config.yaml", ".auth_token", "ca.crt"];
 /// The file with a workspace's variables.
 const ENV: &str = ".env";
+/// The most characters that the API takes of a path.
+const MAX_PATH: usize = 512;
 /// The most characters that the API takes of what an idle agent is told.
 const MAX_IDLE: usize = 65_536;
 
@@ -123,6 +125,9 @@ impl Reader<'_> {
         }
         for found in listing.files {
             let shown = &found.inside.shown;
+            if found.path.chars().count() > MAX_PATH {
+                self.findings.error(at, format!("the path {shown:?} is longer than {MAX_PATH}: shorten it"));
+            }
             if OURS.contains(&found.path.as_str()) {
                 let text = format!("{shown:?} is left out: Atelier writes /configs/{} itself", found.path);
                 self.findings.warn(at, text);

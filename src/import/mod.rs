@@ -38,6 +38,15 @@ use paths::Root;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What stands below the help of the command.
+pub const EXAMPLES: &str = "\
+Examples:
+  atelier import my-org | kubectl apply -f -
+  atelier import my-org --strict --output-dir deploy/my-org --namespace agents
+  atelier import my-org --with-secrets | kubectl apply -f -
+
+Warnings and a summary go to the standard error output. The same template gives the same bytes.";
+
 /// The files that a template may begin with.
 const FIRST: [&str; 2] = ["org.yaml", "org.yml"];
 

@@ -148,7 +148,10 @@ impl Budget {
 /// # Errors
 /// When it is not one YAML document, or says a key twice.
 pub fn parse(file: &Rc<str>, text: &str, key: &str, budget: &mut Budget) -> Result<Node, Finding> {
-    let events = Parser::new_from_str(text);
+    // Comments say nothing here, and only so many of them are taken in a row. The end of a block at the end of
+    // a file is read as the format's own reader does.
+    let options = granit_parser::options! { emit_comments: false, block_scalar_eof_without_line_feed: true };
+    let events = Parser::new_from_str_with_options(text, options);
     let mut reader = Reader { file: file.clone(), events, anchors: HashMap::new(), budget };
     let mut document = None;
     while let Some((event, mark)) = reader.next()? {

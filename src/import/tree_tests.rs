@@ -94,6 +94,18 @@ fn what_doubles_itself_is_refused() {
 }
 
 #[test]
+fn comments_say_nothing_however_many_there_are() {
+    let text = format!("a:\n{}- b # c\n", "# a comment\n".repeat(500));
+    assert_eq!(read(&text).unwrap().json(), json!({"a": ["b"]}));
+}
+
+#[test]
+fn a_block_at_the_end_of_a_file_has_the_line_ends_that_are_there() {
+    assert_eq!(read("a: |\n  b").unwrap().json(), json!({"a": "b"}));
+    assert_eq!(read("a: |\n  b\n").unwrap().json(), json!({"a": "b\n"}));
+}
+
+#[test]
 fn an_empty_file_is_nothing() {
     assert!(read("").unwrap().is_null());
     assert!(read("# only a comment\n").unwrap().is_null());
