@@ -151,6 +151,25 @@ mod tests {
         }
     }
 
+    /// YAML 1.1 breaks lines where 1.2 does not, and an editor that trims ends must change nothing.
+    #[test]
+    fn what_readers_part_ways_over_stands_in_double_quotes() {
+        for text in [
+            "a\u{85}b",
+            "a\u{2028}b\nc",
+            "a\u{2029}b",
+            "\u{feff}a",
+            "a\r\nb\n",
+            "\u{1b}[0m",
+            "a \nb",
+            "a\n\n",
+            " a\nb",
+        ] {
+            let written = yaml(&json!({"a": text})).unwrap();
+            assert!(written.starts_with("a: \"") && written.lines().count() == 1, "{text:?}: {written}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_text_reads_back(text in "(\\PC|[ \n\t\r:#'\"|>-]|\\pC){0,40}", key in "[a-zA-Z0-9._-]{1,20}") {
