@@ -54,7 +54,7 @@ fn rank(key: &str) -> usize {
 /// Whether a text reads best as a block: lines that are plain to all readers, none with an end that an
 /// editor would trim away, and no first line that begins with a space, which would need a number to say so.
 fn is_block(text: &str) -> bool {
-    let plain = |c: char| c == '\n' || c == '\t' || is_plain(c);
+    let plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
     text.contains('\n')
         && !text.starts_with([' ', '\n', '\t'])
         && !text.ends_with("\n\n")
@@ -64,12 +64,7 @@ fn is_block(text: &str) -> bool {
 
 /// Whether a text may stand without double quotes: words of which no reader makes anything else.
 fn is_bare(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(is_plain)
-}
-
-/// Whether each reader takes a character for itself.
-fn is_plain(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    !text.is_empty() && !text.contains(char::is_control)
 }
 
 #[cfg(test)]
