@@ -1,0 +1,3 @@
+//! An EC2 endpoint for development and tests.
+
+fn main() {}
