@@ -110,7 +110,9 @@ async fn add_faults(State(sim): Shared, body: Bytes) -> Result<StatusCode, Refus
     let orders: Vec<Order> = read_some(&body)?;
     orders.iter().try_for_each(Order::check).map_err(bad)?;
     sim.with(|state, now| {
-        orders.into_iter().for_each(|order| state.faults.add(order));
+        for order in orders {
+            state.faults.add(order);
+        }
         state.log.add(now, What::Admin { action: "faults", target: None });
     });
     Ok(StatusCode::NO_CONTENT)
@@ -132,7 +134,9 @@ async fn add_boot_faults(State(sim): Shared, body: Bytes) -> Result<StatusCode, 
     let orders: Vec<BootOrder> = read_some(&body)?;
     orders.iter().try_for_each(BootOrder::check).map_err(bad)?;
     sim.with(|state, now| {
-        orders.into_iter().for_each(|order| state.boot_faults.add(order));
+        for order in orders {
+            state.boot_faults.add(order);
+        }
         state.log.add(now, What::Admin { action: "boot-faults", target: None });
     });
     Ok(StatusCode::NO_CONTENT)

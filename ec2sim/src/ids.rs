@@ -29,12 +29,13 @@ pub fn check(kind: Kind, id: &str) -> Result<(), ApiError> {
     let well_formed = digits.is_some_and(|digits| {
         matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     });
-    match well_formed {
-        true => Ok(()),
-        false => Err(ApiError::new(
+    if well_formed {
+        Ok(())
+    } else {
+        Err(ApiError::new(
             format!("{}.Malformed", kind.error()),
             format!("Invalid id: \"{id}\" (expecting \"{}-...\")", kind.prefix()),
-        )),
+        ))
     }
 }
 

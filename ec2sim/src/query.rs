@@ -62,9 +62,12 @@ impl Query {
     /// One of these words.
     pub fn word(&mut self, name: &str, known: &[&str]) -> Result<Option<String>, ApiError> {
         self.text(name)
-            .map(|value| match known.contains(&value.as_str()) {
-                true => Ok(value),
-                false => Err(self.refused(name, &value, &format!("Expecting one of: {}", known.join(", ")))),
+            .map(|value| {
+                if known.contains(&value.as_str()) {
+                    Ok(value)
+                } else {
+                    Err(self.refused(name, &value, &format!("Expecting one of: {}", known.join(", "))))
+                }
             })
             .transpose()
     }

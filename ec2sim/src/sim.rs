@@ -127,7 +127,7 @@ impl Sim {
         let parsed = request::action_of(&mut query).and_then(|action| Request::parse(action, query));
         let request = match parsed {
             Ok(request) => request,
-            Err(error) => return self.refuse(record, error),
+            Err(error) => return self.refuse(record, &error),
         };
         let admitted = self.with(|state, now| {
             state.world.admit(&request, now)?;
@@ -135,7 +135,7 @@ impl Sim {
             Ok(state.faults.pick(request.action, &facts))
         });
         match admitted {
-            Err(error) => self.refuse(record, error),
+            Err(error) => self.refuse(record, &error),
             Ok(None) => self.commit(record, &request, Gate::default()),
             Ok(Some(suffered)) => self.suffer(record, &request, suffered).await,
         }
@@ -150,7 +150,7 @@ impl Sim {
             FaultEffect::Error if launches && suffered.error.is_about_room() => {
                 gate.refused = Some(suffered.error);
             }
-            FaultEffect::Error => return self.refuse(record, suffered.error),
+            FaultEffect::Error => return self.refuse(record, &suffered.error),
             FaultEffect::DropBeforeCommit => {
                 self.with(|state, now| state.log.add(now, What::Call(Box::new(record))));
                 return Answer::Closed;
@@ -192,11 +192,11 @@ impl Sim {
         }
     }
 
-    fn refuse(&self, mut record: CallRecord, error: ApiError) -> Answer {
+    fn refuse(&self, mut record: CallRecord, error: &ApiError) -> Answer {
         let (action, id) = (Action::parse(&record.action), record.request_id.clone());
-        record.error = Some(logged(&error));
+        record.error = Some(logged(error));
         self.with(|state, now| state.log.add(now, What::Call(Box::new(record))));
-        Answer::Xml(error.status, answers::failure(action, &error, &id))
+        Answer::Xml(error.status, answers::failure(action, error, &id))
     }
 
     /// Forgets everything: instances, volumes, tokens, buckets, log. Settings and faults are those of the start.

@@ -46,9 +46,10 @@ impl BootOrder {
     /// Refuses an order that could not do what it says.
     pub fn check(&self) -> Result<(), String> {
         let staged = matches!(self.effect, BootEffect::FailAt | BootEffect::StopAt);
-        match staged == self.stage.is_some() {
-            true => Ok(()),
-            false => Err("effects `fail-at` and `stop-at`, and no others, need a `stage`".into()),
+        if staged == self.stage.is_some() {
+            Ok(())
+        } else {
+            Err("effects `fail-at` and `stop-at`, and no others, need a `stage`".into())
         }
     }
 }

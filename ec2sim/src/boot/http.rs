@@ -84,9 +84,10 @@ impl Http {
         let response = request.send().await.map_err(unavailable)?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(unavailable)?;
-        match status.is_success() {
-            true => Ok(bytes.to_vec()),
-            false => Err(CallError::Refused(status, String::from_utf8_lossy(&bytes).into_owned())),
+        if status.is_success() {
+            Ok(bytes.to_vec())
+        } else {
+            Err(CallError::Refused(status, String::from_utf8_lossy(&bytes).into_owned()))
         }
     }
 }

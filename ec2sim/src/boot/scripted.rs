@@ -113,11 +113,10 @@ impl Life {
         if self.fault.as_ref().is_some_and(|fault| fault.effect == BootEffect::NeverCall) {
             return self.say("this machine was told never to call");
         }
-        let agent = match self.machine.first {
-            true => self.first_boot().await.ok(),
-            false => {
-                self.disks.lock().unwrap_or_else(PoisonError::into_inner).get(&self.machine.instance).cloned()
-            }
+        let agent = if self.machine.first {
+            self.first_boot().await.ok()
+        } else {
+            self.disks.lock().unwrap_or_else(PoisonError::into_inner).get(&self.machine.instance).cloned()
         };
         match agent {
             // Its restart policy starts the agent at every boot; user-data runs at the first only.

@@ -91,12 +91,13 @@ fn filters(query: &mut Query) -> Result<Vec<Filter>, ApiError> {
         }
         filters.push(filter);
     }
-    match filters.iter().map(|filter| filter.values.len()).sum::<usize>() <= FILTER_VALUES_MAX {
-        true => Ok(filters),
-        false => Err(ApiError::new(
+    if filters.iter().map(|filter| filter.values.len()).sum::<usize>() <= FILTER_VALUES_MAX {
+        Ok(filters)
+    } else {
+        Err(ApiError::new(
             "FilterLimitExceeded",
             format!("The request has more than {FILTER_VALUES_MAX} filter values"),
-        )),
+        ))
     }
 }
 

@@ -19,6 +19,7 @@ pub const USER_DATA_MAX: usize = 16 * 1024;
 ///
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of EC2's")]
 pub struct Launch {
     /// The image of the machine.
     pub image: String,
@@ -224,9 +225,10 @@ fn profile(query: &mut Query) -> Result<Option<Profile>, ApiError> {
 fn user_data(query: &mut Query) -> Result<Option<Arc<[u8]>>, ApiError> {
     let Some(encoded) = query.text("UserData") else { return Ok(None) };
     let raw = decode_user_data(&encoded)?;
-    match raw.len() <= USER_DATA_MAX {
-        true => Ok(Some(raw.into())),
-        false => Err(ApiError::value(format!("User data is limited to {USER_DATA_MAX} bytes"))),
+    if raw.len() <= USER_DATA_MAX {
+        Ok(Some(raw.into()))
+    } else {
+        Err(ApiError::value(format!("User data is limited to {USER_DATA_MAX} bytes")))
     }
 }
 
@@ -247,10 +249,7 @@ fn devices(query: &mut Query) -> Result<Vec<Device>, ApiError> {
         let mut ebs = one.group("Ebs");
         let delete_on_termination = ebs.flag("DeleteOnTermination")?;
         // The size may be left to the image; 0 stands for that until the image is known.
-        let shape = match ebs.is_empty() {
-            true => None,
-            false => Some(VolumeShape::parse_for_image(&mut ebs)?),
-        };
+        let shape = if ebs.is_empty() { None } else { Some(VolumeShape::parse_for_image(&mut ebs)?) };
         ebs.finish()?;
         one.finish()?;
         devices.push(Device { name, shape, delete_on_termination });

@@ -13,6 +13,7 @@ use describe::Describe;
 use launch::Launch;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use tags::{TagEdit, Tags};
 use volume::{Attach, Detach, NewVolume};
 
@@ -95,12 +96,13 @@ pub fn action_of(query: &mut Query) -> Result<Action, ApiError> {
     })?;
     let version = query.required("Version")?;
     let served = if action == Action::GetCallerIdentity { "2011-06-15" } else { "2016-11-15" };
-    match version == served {
-        true => Ok(action),
-        false => Err(ApiError::new(
+    if version == served {
+        Ok(action)
+    } else {
+        Err(ApiError::new(
             "NoSuchVersion",
             format!("The requested version ({version}) of service AmazonEC2 does not exist"),
-        )),
+        ))
     }
 }
 
@@ -185,7 +187,6 @@ impl Request {
 
 /// A SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write;
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         // Writing into a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -231,12 +232,13 @@ fn resources(query: &mut Query) -> Result<Vec<String>, ApiError> {
 }
 
 fn within(count: usize) -> Result<(), ApiError> {
-    match count <= IDS_MAX {
-        true => Ok(()),
-        false => Err(ApiError::new(
+    if count <= IDS_MAX {
+        Ok(())
+    } else {
+        Err(ApiError::new(
             "RequestResourceCountExceeded",
             format!("The request names {count} resources; at most {IDS_MAX} are allowed in a single call"),
-        )),
+        ))
     }
 }
 
@@ -244,7 +246,8 @@ fn fingerprint(query: &Query) -> String {
     let mut text = String::new();
     for (name, value) in query.params().iter().filter(|(name, _)| *name != "ClientToken") {
         // Lengths keep two neighbours from being read as one.
-        text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{}:{name}={}:{value};", name.len(), value.len());
     }
     sha256(text.as_bytes())
 }

@@ -70,12 +70,13 @@ pub fn parse_specifications(query: &mut Query, known: &[&str]) -> Result<BTreeMa
 
 /// Whether a resource may have so many.
 pub fn room(count: usize) -> Result<(), ApiError> {
-    match count <= TAGS_MAX {
-        true => Ok(()),
-        false => Err(ApiError::new(
+    if count <= TAGS_MAX {
+        Ok(())
+    } else {
+        Err(ApiError::new(
             "TagLimitExceeded",
             format!("More than {TAGS_MAX} tags specified for the resource"),
-        )),
+        ))
     }
 }
 

@@ -119,12 +119,13 @@ impl Attach {
         };
         ids::check(Kind::Volume, &attach.volume)?;
         ids::check(Kind::Instance, &attach.instance)?;
-        match is_device(&attach.device) {
-            true => Ok(attach),
-            false => Err(ApiError::value(format!(
+        if is_device(&attach.device) {
+            Ok(attach)
+        } else {
+            Err(ApiError::value(format!(
                 "Value ({}) for parameter device is invalid. {} is not a valid EBS device name.",
                 attach.device, attach.device
-            ))),
+            )))
         }
     }
 }

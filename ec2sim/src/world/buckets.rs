@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn instances_count_as_well_as_calls() {
-        let many = (1..=600).map(|i| format!("InstanceId.{i}=i-{i:017x}&")).collect::<String>();
+        let many = (1..=600).fold(String::new(), |form, i| format!("{form}InstanceId.{i}=i-{i:017x}&"));
         let request = request(Action::TerminateInstances, &many);
         let (mut buckets, start) = (Buckets::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(taken(&mut buckets, &request, start), 1);

@@ -161,9 +161,10 @@ impl Catalog {
 
     /// Whether there is such a zone.
     pub fn zone(&self, name: &str) -> Result<(), ApiError> {
-        match self.subnets.iter().any(|subnet| subnet.zone == name) {
-            true => Ok(()),
-            false => Err(ApiError::value(format!("Invalid availability zone: [{name}]"))),
+        if self.subnets.iter().any(|subnet| subnet.zone == name) {
+            Ok(())
+        } else {
+            Err(ApiError::value(format!("Invalid availability zone: [{name}]")))
         }
     }
 

@@ -169,9 +169,10 @@ impl World {
         let (id, interface) = (self.ids.next("i"), self.ids.next("eni"));
         let (attachment, reservation) = (self.ids.next("eni-attach"), self.ids.next("r"));
         let visible_at = later(now, self.settings.lag_ms);
-        let groups = match launch.groups.is_empty() {
-            true => self.catalog.security_groups.iter().take(1).cloned().collect(),
-            false => launch.groups.clone(),
+        let groups = if launch.groups.is_empty() {
+            self.catalog.security_groups.iter().take(1).cloned().collect()
+        } else {
+            launch.groups.clone()
         };
         let interface = NetworkInterface {
             id: interface,

@@ -31,11 +31,11 @@ impl World {
                 ));
             }
         }
-        self.change_all(ids, now, |world, id, state| {
+        Ok(self.change_all(ids, |world, id, state| {
             if !state.is_ending() {
                 world.end(id, StateReason::new(USER.0, USER.1), "User initiated", now);
             }
-        })
+        }))
     }
 
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html>
@@ -44,11 +44,11 @@ impl World {
         self.all_in(ids, "stopped", |state| {
             matches!(state, State::Running | State::Stopping | State::Stopped)
         })?;
-        self.change_all(ids, now, |world, id, state| {
+        Ok(self.change_all(ids, |world, id, state| {
             if state == State::Running {
                 world.halt(id, StateReason::new(USER.0, USER.1), "User initiated", now);
             }
-        })
+        }))
     }
 
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html>
@@ -57,7 +57,7 @@ impl World {
         self.all_in(ids, "started", |state| {
             matches!(state, State::Running | State::Pending | State::Stopped)
         })?;
-        self.change_all(ids, now, |world, id, state| {
+        Ok(self.change_all(ids, |world, id, state| {
             if state == State::Stopped {
                 if let Some(instance) = world.instances.get_mut(id) {
                     instance.launched_at = now;
@@ -66,7 +66,7 @@ impl World {
                 let reason = StateReason { code: "pending".into(), message: "pending".into() };
                 world.enter(id, State::Pending, Some(reason), now);
             }
-        })
+        }))
     }
 
     /// Ends an instance behind everybody's back. False: it is not there, or ends already.
@@ -143,13 +143,10 @@ impl World {
     pub(super) fn all_seen(&self, ids: &[String], now: Timestamp) -> Result<(), ApiError> {
         let unseen: Vec<&str> = ids
             .iter()
-            .filter(|id| !self.instances.get(*id).is_some_and(|instance| instance.visible_at <= now))
+            .filter(|id| self.instances.get(*id).is_none_or(|instance| instance.visible_at > now))
             .map(String::as_str)
             .collect();
-        match unseen.is_empty() {
-            true => Ok(()),
-            false => Err(Kind::Instance.not_found(&unseen)),
-        }
+        if unseen.is_empty() { Ok(()) } else { Err(Kind::Instance.not_found(&unseen)) }
     }
 
     fn all_in(&self, ids: &[String], done: &str, good: impl Fn(State) -> bool) -> Result<(), ApiError> {
@@ -162,12 +159,7 @@ impl World {
         }
     }
 
-    fn change_all(
-        &mut self,
-        ids: &[String],
-        _now: Timestamp,
-        change: impl Fn(&mut Self, &str, State),
-    ) -> Result<Done, ApiError> {
+    fn change_all(&mut self, ids: &[String], change: impl Fn(&mut Self, &str, State)) -> Done {
         let mut changes = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(previous) = self.instances.get(id).map(|instance| instance.state) else { continue };
@@ -176,7 +168,7 @@ impl World {
             changes.push(StateChange { id: id.clone(), previous, current });
         }
         let committed = changes.iter().any(|change| change.previous != change.current);
-        Ok(Done { committed, ..Done::wrote(Reply::StateChanges(changes), ids.to_vec()) })
+        Done { committed, ..Done::wrote(Reply::StateChanges(changes), ids.to_vec()) }
     }
 
     fn end(&mut self, id: &str, reason: StateReason, by: &str, now: Timestamp) {

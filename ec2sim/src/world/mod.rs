@@ -15,14 +15,22 @@ pub mod catalog;
 pub mod console;
 pub mod filters;
 pub mod launch;
+#[cfg(test)]
+mod launch_tests;
 pub mod lifecycle;
+#[cfg(test)]
+mod lifecycle_tests;
 pub mod look;
 pub mod model;
 pub mod pages;
 pub mod reply;
 pub mod settings;
 pub mod tags;
+#[cfg(test)]
+mod testing;
 pub mod volumes;
+#[cfg(test)]
+mod volumes_tests;
 
 use crate::error::ApiError;
 use crate::ids::Ids;

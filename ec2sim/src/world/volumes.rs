@@ -73,9 +73,10 @@ impl World {
             return Err(Kind::Volume.not_found(&[&attach.volume]));
         };
         if let Some(attachment) = &volume.attachment {
-            let text = match attachment.instance == attach.instance {
-                true => format!("{} is already attached to an instance", volume.id),
-                false => format!("{} is already attached to {}", volume.id, attachment.instance),
+            let text = if attachment.instance == attach.instance {
+                format!("{} is already attached to an instance", volume.id)
+            } else {
+                format!("{} is already attached to {}", volume.id, attachment.instance)
             };
             return Err(ApiError::new("VolumeInUse", text));
         }
@@ -229,9 +230,10 @@ impl World {
     }
 
     fn volume_seen(&self, id: &str, now: Timestamp) -> Result<(), ApiError> {
-        match self.volumes.get(id).is_some_and(|volume| volume.visible_at <= now) {
-            true => Ok(()),
-            false => Err(Kind::Volume.not_found(&[id])),
+        if self.volumes.get(id).is_some_and(|volume| volume.visible_at <= now) {
+            Ok(())
+        } else {
+            Err(Kind::Volume.not_found(&[id]))
         }
     }
 }
