@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub call_log: Option<PathBuf>,
 
-    /// Addresses of the network.
+    /// Addresses of the network; for real boots a range that the Docker engine can use, and required.
     #[arg(long, value_name = "CIDR")]
     pub vpc_cidr: Option<Cidr>,
 
@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub registry_ca: Option<PathBuf>,
 
+    /// Real boots: a container image that every machine has, as `docker save` writes it. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub image_archive: Vec<PathBuf>,
+
     /// What to log on stderr, such as `info` or `ec2sim=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log_level: String,
@@ -85,4 +89,7 @@ pub enum Boot {
     /// The simulator plays the box: it posts stages, fetches the bundle, registers and heartbeats, from the
     /// instance's own loopback address.
     Scripted,
+    /// Each instance is a container of the Docker engine at `DOCKER_HOST`, with an engine of its own, that runs
+    /// its user-data.
+    Real,
 }

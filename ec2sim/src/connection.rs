@@ -42,6 +42,10 @@ impl Listener for Cuttable {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         // The listener of axum knows which errors to wait out.
         let (stream, address) = Listener::accept(&mut self.0).await;
+        // An answer is one small write; it must not wait for another.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection is slow");
+        }
         (Connection { stream, cut: Cut(Arc::default()) }, address)
     }
 

@@ -10,7 +10,7 @@
 //!  │         ├── world     the simulated EC2, pure
 //!  │         ├── answers   reply → XML                  (xml, error)
 //!  │         └── log       what happened                (audit: who lived at the same instant)
-//!  ├── boot           what machines do: none, scripted
+//!  ├── boot           what machines do: none, scripted, real
 //!  └── scenario       the start, from a file
 //! ```
 
@@ -36,15 +36,18 @@ mod xml;
 
 use crate::args::{Args, Boot};
 use crate::boot::Boots;
+use crate::boot::real::Real;
 use crate::boot::scripted::{Pace, Scripted};
 use crate::scenario::Scenario;
 use crate::sim::Sim;
 use clap::Parser;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -84,6 +87,10 @@ async fn run(args: Args) -> Result<(), String> {
             };
             Boots::Scripted(Scripted::new(pace, boot::http(args.registry_ca.as_deref())?))
         }
+        Boot::Real if scenario.world.vpc_cidr.base.is_loopback() => {
+            return Err("real boots need a network: --vpc-cidr must name a private range that is free".into());
+        }
+        Boot::Real => Boots::Real(real_boots(&args, &scenario).await?),
     };
     let log = args.call_log.as_ref().map(|path| {
         std::fs::File::options()
@@ -96,11 +103,25 @@ async fn run(args: Args) -> Result<(), String> {
     let listener = TcpListener::bind(args.bind)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.bind))?;
-    announce(&listener, &sim)?;
+    announce(&listener, &sim, args.boot)?;
     let clock = sim.clone();
     tokio::spawn(async move { clock.run_clock().await });
-    tokio::spawn(boots.run(sim.clone(), effects));
-    server::serve(listener, sim, stopped()).await.map_err(|error| error.to_string())
+    let (end, ended) = oneshot::channel();
+    let machines = tokio::spawn(boots.run(sim.clone(), effects, ended));
+    let served = server::serve(listener, sim, stopped()).await.map_err(|error| error.to_string());
+    // It waits for that, or has ended already.
+    let _ = end.send(());
+    machines.await.map_err(|error| error.to_string())?;
+    served
+}
+
+async fn real_boots(args: &Args, scenario: &Scenario) -> Result<Real, String> {
+    let mut archives = Vec::new();
+    for path in &args.image_archive {
+        // The engine wants the whole path.
+        archives.push(path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    Real::prepare(scenario.world.vpc_cidr, archives).await
 }
 
 fn scenario(args: &Args) -> Result<Scenario, String> {
@@ -125,10 +146,13 @@ fn scenario(args: &Args) -> Result<Scenario, String> {
 }
 
 /// One line that scripts can read.
-fn announce(listener: &TcpListener, sim: &Sim) -> Result<(), String> {
+fn announce(listener: &TcpListener, sim: &Sim, boot: Boot) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let mut line = serde_json::json!(sim.catalog());
     line["endpoint"] = format!("http://{address}").into();
+    // Where machines find what listens on this host.
+    let host = if boot == Boot::Real { sim.catalog().vpc_cidr.at(1) } else { Ipv4Addr::LOCALHOST };
+    line["hostAddress"] = host.to_string().into();
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| error.to_string())
 }

@@ -1,7 +1,8 @@
-//! What machines do once they run: nothing, or a script of the simulator's.
+//! What machines do once they run: nothing, a script of the simulator's, or their user-data for real.
 
 mod faults;
 mod http;
+pub mod real;
 pub mod scripted;
 mod user_data;
 
@@ -12,6 +13,7 @@ use crate::world::Effect;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
 /// What calls the registry for scripted machines, trusting this authority.
 ///
@@ -27,12 +29,23 @@ pub enum Boots {
     None,
     /// The simulator, by the header of the user-data.
     Scripted(scripted::Scripted),
+    /// Containers that run the user-data.
+    Real(real::Real),
 }
 
 impl Boots {
-    /// Does what the world says, until it says no more.
-    pub async fn run(mut self, sim: Arc<Sim>, mut effects: UnboundedReceiver<Effect>) {
-        while let Some(effect) = effects.recv().await {
+    /// Does what the world says, until it is told to end; then removes what it made.
+    pub async fn run(
+        mut self,
+        sim: Arc<Sim>,
+        mut effects: UnboundedReceiver<Effect>,
+        mut end: oneshot::Receiver<()>,
+    ) {
+        loop {
+            let effect = tokio::select! {
+                _ = &mut end => break,
+                Some(effect) = effects.recv() => effect,
+            };
             match &mut self {
                 Self::None => {
                     if let Effect::Boot(machine) = effect {
@@ -41,7 +54,11 @@ impl Boots {
                     }
                 }
                 Self::Scripted(scripted) => scripted.apply(&sim, effect),
+                Self::Real(real) => real.apply(&sim, effect),
             }
+        }
+        if let Self::Real(real) = self {
+            real.clean().await;
         }
     }
 }

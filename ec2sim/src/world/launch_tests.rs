@@ -108,7 +108,7 @@ fn a_new_instance_is_seen_by_nobody_for_the_lag_except_through_its_token() {
         .replayed
     );
     lab.wait(1);
-    assert_eq!(lab.listed(by_token), [id.clone()]);
+    assert_eq!(lab.listed(by_token), std::slice::from_ref(&id));
     assert_eq!(lab.state(&id), "running");
 }
 

@@ -5,7 +5,7 @@
 use super::model::{Instance, State, StateReason};
 use super::reply::{Reply, StateChange};
 use super::settings::later;
-use super::{Change, Done, Due, Effect, Machine, World};
+use super::{Change, Disk, Done, Due, Effect, Machine, World};
 use crate::error::ApiError;
 use crate::ids::Kind;
 use jiff::Timestamp;
@@ -196,7 +196,10 @@ impl World {
         self.enter(id, State::Running, None, now);
         let Some(instance) = self.instances.get_mut(id) else { return };
         instance.boots += 1;
-        let volumes = instance.devices.iter().filter(|(device, _)| **device != instance.root_device);
+        let disks = instance.devices.iter().filter(|(device, _)| **device != instance.root_device);
+        let disks = disks.filter_map(|(_, id)| {
+            self.volumes.get(id).map(|volume| Disk { volume: id.clone(), gib: volume.shape.size })
+        });
         let machine = Machine {
             instance: id.to_owned(),
             first: instance.boots == 1,
@@ -206,7 +209,7 @@ impl World {
             subnet: instance.subnet.clone(),
             zone: instance.zone.clone(),
             tags: instance.tags.clone(),
-            volumes: volumes.map(|(_, volume)| volume.clone()).collect(),
+            disks: disks.collect(),
         };
         self.effects.push(Effect::Boot(Box::new(machine)));
     }

@@ -161,7 +161,7 @@ fn a_console_is_posted_late_and_read_at_once_by_those_who_ask_for_the_latest() {
     let mut lab = Lab::with(Settings { console_delay_ms: 60_000, ..Settings::default() });
     let id = lab.running();
     lab.world.write_console(&id, "hello\n", lab.now);
-    let mut text = |lab: &mut Lab, more: &str| {
+    let text = |lab: &mut Lab, more: &str| {
         let done = lab.call(&format!("Action=GetConsoleOutput&InstanceId={id}{more}")).unwrap();
         if let super::reply::Reply::Console(_, text, _) = done.reply { text } else { panic!("no console") }
     };

@@ -96,7 +96,7 @@ pub enum Effect {
         /// Which machine.
         instance: String,
         /// Which volume.
-        volume: String,
+        disk: Disk,
     },
     /// A volume is no longer there for a machine.
     Detach {
@@ -134,7 +134,16 @@ pub struct Machine {
     /// Its tags.
     pub tags: Tags,
     /// Its volumes, except for the root.
-    pub volumes: Vec<String>,
+    pub disks: Vec<Disk>,
+}
+
+/// A data volume, as a machine sees it.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its id.
+    pub volume: String,
+    /// Its size, in GiB.
+    pub gib: u32,
 }
 
 /// An instance went into another state.

@@ -4,7 +4,7 @@ use super::launch::mismatch;
 use super::model::{Attachment, State, Volume, VolumeState};
 use super::reply::Reply;
 use super::settings::later;
-use super::{Done, Due, Effect, World};
+use super::{Disk, Done, Due, Effect, World};
 use crate::error::ApiError;
 use crate::ids::Kind;
 use crate::request::Request;
@@ -194,7 +194,8 @@ impl World {
             (Some(attachment), _) if attachment.state == "attaching" => {
                 attachment.state = "attached";
                 let instance = attachment.instance.clone();
-                self.effects.push(Effect::Attach { instance, volume: id.to_owned() });
+                let disk = Disk { volume: id.to_owned(), gib: volume.shape.size };
+                self.effects.push(Effect::Attach { instance, disk });
             }
             (Some(attachment), _) if attachment.state == "detaching" => {
                 let (instance, device) = (attachment.instance.clone(), attachment.device.clone());

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Turns the machine off.
+kill -TERM 1
