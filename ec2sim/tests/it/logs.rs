@@ -123,6 +123,16 @@ async fn settings_are_changed_by_name_and_mistakes_change_nothing() {
 }
 
 #[tokio::test]
+async fn it_says_that_it_is_well_and_what_it_offers() {
+    let sim = Sim::start(&["--region", "eu-central-1", "--account", "111122223333"]);
+    assert_eq!(sim.text("../healthz").await, "ok\n");
+    let world = sim.json("world").await;
+    assert_eq!((&world["region"], &world["account"]), (&json!("eu-central-1"), &json!("111122223333")));
+    assert_eq!(world["subnets"][1]["zone"], "eu-central-1b");
+    assert_eq!(sim.announced["subnets"], world["subnets"]);
+}
+
+#[tokio::test]
 async fn an_instance_and_what_hangs_on_it_go_together() {
     let sim = Sim::start(&["--no-limits"]);
     let id = sim.call(RUN).await.element("instanceId");

@@ -30,8 +30,17 @@ pub struct Registry {
 impl Registry {
     /// Starts one that refuses the bundle so many times; the registry and its URL.
     pub async fn start(refusals: u32) -> (Self, String) {
-        let registry = Self { refusals: Arc::new(Mutex::new(refusals)), ..Self::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { refusals: Arc::new(Mutex::new(refusals)), ..Self::default() }.serve("127.0.0.1").await
+    }
+
+    /// Starts one on this address.
+    pub async fn start_on(address: &str) -> (Self, String) {
+        Self::default().serve(address).await
+    }
+
+    async fn serve(self, address: &str) -> (Self, String) {
+        let registry = self;
+        let listener = tokio::net::TcpListener::bind((address, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(answer).with_state(registry.clone());
         let service = app.into_make_service_with_connect_info::<SocketAddr>();

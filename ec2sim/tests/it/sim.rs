@@ -13,6 +13,8 @@ pub const RUN: &str = "Action=RunInstances&ImageId=ami-0a7e11e7000000001&MinCoun
 /// A process that ends with the test.
 pub struct Sim {
     process: Child,
+    /// The line that it printed.
+    pub announced: Value,
     endpoint: String,
     client: Client,
 }
@@ -26,9 +28,15 @@ pub struct Answer {
 impl Sim {
     /// Starts one, with everything quick.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_ec2sim"))
             .args(["--pending-ms", "10", "--log-level", "warn"])
             .args(args)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -40,7 +48,13 @@ impl Sim {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // No connection is used twice: one that was cut must not spoil the next call.
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        Self { process, endpoint, client }
+        Self { process, announced, endpoint, client }
+    }
+
+    /// Lets it end by itself.
+    pub fn end(mut self) {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(told.success() && self.process.wait().unwrap().success());
     }
 
     /// One call, with the version that belongs to it. An error: there was no answer.

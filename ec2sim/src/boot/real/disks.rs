@@ -5,7 +5,7 @@ use crate::world::Disk;
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
-/// Where the device of each volume is. The lock also keeps two from taking the same free one.
+/// The device that each volume with a file had last. The lock also keeps two from taking the same free one.
 #[derive(Default)]
 pub struct Disks(Mutex<HashMap<String, String>>);
 
@@ -40,7 +40,7 @@ impl Disks {
 
     /// Takes a volume from a machine, whether or not it is on.
     pub async fn detach(&self, engine: &Engine, instance: &str, volume: &str) -> Result<(), Failure> {
-        let Some(device) = self.0.lock().await.remove(volume) else { return Ok(()) };
+        let Some(device) = self.0.lock().await.get(volume).cloned() else { return Ok(()) };
         if engine.is_on(instance).await {
             let serial = volume.replace('-', "");
             engine.run_in(instance, &["/bin/sh", "-c", HIDE, "hide", &device, &serial]).await?;
@@ -48,9 +48,11 @@ impl Disks {
         engine.run_on_host(&["/bin/sh", "-c", CLOSE, "close", volume]).await.map(|_| ())
     }
 
-    /// Removes a volume's file.
+    /// Removes a volume's file. One that was never given to a machine, such as a root volume, has none.
     pub async fn erase(&self, engine: &Engine, volume: &str) -> Result<(), Failure> {
-        self.0.lock().await.remove(volume);
+        if self.0.lock().await.remove(volume).is_none() {
+            return Ok(());
+        }
         engine.run_on_host(&["/bin/sh", "-c", CLOSE, "close", volume]).await?;
         engine.run_on_host(&["/bin/rm", "-f", &format!("/ec2sim/volumes/{volume}")]).await.map(|_| ())
     }
