@@ -23,7 +23,7 @@ const SHOW: &str = "[ -b $1 ] || mknod $1 b 7 ${1#/dev/loop} || exit; mkdir -p /
 const HIDE: &str = "rm -f /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$2 $1";
 
 impl Disks {
-    /// Gives a volume to a machine that is on.
+    /// Gives a volume to a machine. One that is off is given it again when it boots.
     ///
     /// <https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html>
     pub async fn attach(&self, engine: &Engine, instance: &str, disk: &Disk) -> Result<(), Failure> {
@@ -34,6 +34,9 @@ impl Disks {
             devices.insert(disk.volume.clone(), device.clone());
             device
         };
+        if !engine.is_on(instance).await {
+            return Ok(());
+        }
         let serial = disk.volume.replace('-', "");
         engine.run_in(instance, &["/bin/sh", "-c", SHOW, "show", &device, &serial]).await.map(|_| ())
     }
