@@ -22,6 +22,8 @@ pub struct Audit {
     pub max_per_uid: usize,
     /// The most that lived at the same instant for one attempt of one owner.
     pub max_per_attempt: usize,
+    /// How many were launched without the tag that names an owner: they are in nobody's count.
+    pub untagged: usize,
     /// By owner. Instances without the tag are under the empty name.
     pub uids: BTreeMap<String, Owner>,
 }
@@ -94,7 +96,7 @@ pub fn audit(entries: &[Entry], only: Option<&str>) -> Audit {
             What::State { .. } | What::Admin { .. } => {}
         }
     }
-    for owner in audit.uids.values_mut() {
+    for (uid, owner) in &mut audit.uids {
         owner.max = overlap(owner.instances.iter());
         let attempts: Vec<String> = owner.instances.iter().map(|life| life.attempt.clone()).collect();
         for attempt in attempts {
@@ -103,6 +105,10 @@ pub fn audit(entries: &[Entry], only: Option<&str>) -> Audit {
         }
         audit.launched += owner.instances.len();
         audit.alive += owner.instances.iter().filter(|life| life.to.is_none()).count();
+        if uid.is_empty() {
+            audit.untagged = owner.instances.len();
+            continue;
+        }
         audit.max_per_uid = audit.max_per_uid.max(owner.max);
         let most = owner.max_by_attempt.values().copied().max().unwrap_or_default();
         audit.max_per_attempt = audit.max_per_attempt.max(most);
@@ -167,6 +173,17 @@ mod tests {
         launch(&mut log, "i-4", "v", "1");
         let same = audit(log.entries(), Some("v"));
         assert_eq!((same.max_per_uid, same.max_per_attempt, same.launched), (2, 2, 2));
+    }
+
+    #[test]
+    fn instances_of_nobody_are_counted_apart() {
+        let mut log = Log::default();
+        launch(&mut log, "i-1", "", "");
+        launch(&mut log, "i-2", "", "");
+        launch(&mut log, "i-3", "u", "1");
+        let audit = audit(log.entries(), None);
+        assert_eq!((audit.max_per_uid, audit.max_per_attempt, audit.untagged), (1, 1, 2));
+        assert_eq!((audit.launched, audit.uids[""].max), (3, 2));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::world::catalog::Cidr;
 
@@ -28,6 +29,9 @@ const LABEL: &str = "ec2sim";
 const GRACE: i32 = 20;
 /// What a machine needs to run a container engine of its own.
 const CAPABILITIES: [&str; 3] = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"];
+/// How long an address may take to become free, and what the engine says meanwhile.
+const ADDRESS_FREE: Duration = Duration::from_secs(60);
+const IN_USE: &str = "already in use";
 /// Loop devices, by their major number.
 const LOOPS: &str = "b 7:* rwm";
 
@@ -130,12 +134,17 @@ impl Engine {
             .map_err(told("user-data cannot be put into the machine"))
     }
 
-    /// Starts a machine.
+    /// Starts a machine. Waits while another that is just being removed still has its address.
     pub async fn start(&self, instance: &str) -> Result<(), Failure> {
-        self.docker
-            .start_container(&name_of(instance), None)
-            .await
-            .map_err(told("the machine does not start"))
+        let deadline = Instant::now() + ADDRESS_FREE;
+        loop {
+            match self.docker.start_container(&name_of(instance), None).await {
+                Err(error) if error.to_string().contains(IN_USE) && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                started => return started.map_err(told("the machine does not start")),
+            }
+        }
     }
 
     /// Shuts a machine down, or switches it off if it takes too long.
