@@ -39,7 +39,7 @@ async fn a_call_that_hangs_is_done_and_one_that_is_late_is_done_after_its_caller
     sim.post("faults", json!({"effect": "commit-then-hang", "count": 1})).await;
     assert!(leaving(token("a")).await.is_err(), "no answer");
     until("the one that hangs", async || sim.count().await == 1).await;
-    sim.post("faults", json!({"effect": "delay", "delayMs": 1000, "count": 1})).await;
+    sim.post("faults", json!({"effect": "delay", "delayMs": 3000, "count": 1})).await;
     assert!(leaving(token("b")).await.is_err(), "no answer yet");
     assert_eq!(sim.count().await, 1);
     until("the one that is late", async || sim.count().await == 2).await;
