@@ -7,12 +7,13 @@ use std::path::Path;
 /// Who may name whom. What is not here may not be named.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("api", &[]),
+    ("process", &[]),
     ("metrics", &["api"]),
     ("reconcile", &["api", "metrics"]),
     ("keys", &[]),
     ("liveness", &["api", "metrics"]),
     ("backend", &["api", "metrics", "reconcile"]),
-    ("registry", &["api", "backend", "keys", "liveness", "reconcile"]),
+    ("registry", &["api", "backend", "keys", "liveness", "process", "reconcile"]),
     ("team", &["api", "metrics", "reconcile"]),
     ("platform", &["api", "backend", "keys", "metrics", "reconcile"]),
     ("workspace", &["api", "backend", "keys", "liveness", "metrics", "reconcile"]),
@@ -27,6 +28,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "liveness",
             "metrics",
             "platform",
+            "process",
             "reconcile",
             "registry",
             "team",

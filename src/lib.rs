@@ -6,7 +6,7 @@
 //!     backend                               the one door to the machines; the Docker adapter behind it
 //!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
 //!       metrics                             what is counted
-//!         api                               the custom resources, their conditions, reasons and names
+//!         api  process                      the custom resources, their names; logs, signals, sockets
 //! ```
 //!
 //! A module names only what stands below it, and `team` never `backend`; a test holds them to it. A reconcile
@@ -23,6 +23,7 @@ pub mod keys;
 pub mod liveness;
 pub mod metrics;
 pub mod platform;
+pub mod process;
 pub mod reconcile;
 pub mod registry;
 pub mod team;

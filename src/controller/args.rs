@@ -1,6 +1,8 @@
 //! The flags of `atelier controller`. Each can also be given as an environment variable.
 
-use clap::{Args, ValueEnum};
+use crate::process::logs::LogArgs;
+use crate::process::times::duration;
+use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -158,46 +160,6 @@ pub struct PaceArgs {
     pub agent_write_period: Duration,
 }
 
-/// What is logged.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Logs")]
-pub struct LogArgs {
-    /// How log lines are written to standard error
-    #[arg(long, env = "ATELIER_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug or trace, or a list such as `info,atelier::backend=debug`
-    #[arg(long, env = "ATELIER_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
-    pub log_level: String,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Reads a length of time: `250ms`, `30s`, `5m` or `1h`. Not zero.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let millis: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("give a number with ms, s, m or h, such as 30s".into()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "give a number with ms, s, m or h, such as 30s".to_owned())?;
-    match number.checked_mul(millis) {
-        None | Some(0) => Err("give a time that is longer than nothing and fits a 64-bit number".into()),
-        Some(millis) => Ok(Duration::from_millis(millis)),
-    }
-}
-
 /// Reads what can stand in a label and be an object's name.
 fn label_value(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -222,20 +184,6 @@ mod tests {
     fn parse(args: &[&str]) -> Result<ControllerArgs, clap::Error> {
         let matches = Cli::command().try_get_matches_from([&["atelier"], args].concat())?;
         Ok(Cli::from_arg_matches(&matches)?.args)
-    }
-
-    #[test]
-    fn times_have_units() {
-        let read = |text: &str| duration(text).map(|d| d.as_millis());
-        assert_eq!(read("250ms"), Ok(250));
-        assert_eq!(read("30s"), Ok(30_000));
-        assert_eq!(read("5m"), Ok(300_000));
-        assert_eq!(read("1h"), Ok(3_600_000));
-        for bad in
-            ["", "30", "s", "0s", "-1s", "1.5s", "1d", "99999999999999999999s", "18446744073709551615h"]
-        {
-            assert!(read(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

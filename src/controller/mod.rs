@@ -6,7 +6,6 @@ mod cluster;
 mod drive;
 mod http;
 mod leader;
-mod logs;
 mod wakes;
 mod work;
 
@@ -16,8 +15,10 @@ use crate::keys::Keys;
 use crate::liveness::Liveness;
 use crate::metrics::Metrics;
 use crate::platform::{Current, TokenKeys};
+use crate::process::serving::TlsPaths;
+use crate::process::{logs, signals};
 use crate::reconcile::{Cache, Events, Leadership};
-use crate::registry::{self, Registry, TlsPaths};
+use crate::registry::{self, Registry};
 use args::{ClusterArgs, ControllerArgs, ServeArgs};
 use bundles::Bundles;
 use cluster::Cluster;
@@ -30,7 +31,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -94,7 +94,7 @@ struct Replica {
 pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
     logs::init(&args.logs)?;
     check(&args)?;
-    let stop = on_signal()?;
+    let stop = signals::stop().map_err(RunError::Signals)?;
     let metrics_listener = bind("--metrics-bind", args.serve.metrics_bind).await?;
     let registry_listener = bind("--registry-bind", args.serve.registry_bind).await?;
     let cluster = cluster::connect(&args.cluster).await?;
@@ -312,22 +312,6 @@ fn host_name() -> String {
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|source| RunError::Bind { flag, address, source })
-}
-
-/// Cancelled by SIGTERM or SIGINT.
-fn on_signal() -> Result<CancellationToken, RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM: finishing what is in hand"),
-            _ = interrupt.recv() => info!("SIGINT: finishing what is in hand"),
-        }
-        stopped.cancel();
-    });
-    Ok(stop)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod tests;
 
 pub use bundle::{Bundle, Bundles};
 pub use limits::Rate;
-pub use server::{TlsPaths, serve};
+pub use server::serve;
 
 use crate::api::Workspace;
 use crate::keys::Keys;

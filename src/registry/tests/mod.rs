@@ -14,6 +14,7 @@ use super::*;
 use crate::backend::{BoxFile, Contents};
 use crate::keys::{Keyring, Purpose};
 use crate::liveness::{AgentView, Life, Link, QUIET, Recorded};
+use crate::process::serving::TlsPaths;
 use crate::reconcile::leadership::Announcer;
 use axum::extract::Path;
 use axum::http::StatusCode;

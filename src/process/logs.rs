@@ -1,9 +1,30 @@
 //! Log lines on standard error, as text or JSON. No line ever holds a secret.
 
-use super::args::{LogArgs, LogFormat};
+use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
+
+/// What is logged.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logs")]
+pub struct LogArgs {
+    /// How log lines are written to standard error
+    #[arg(long, env = "ATELIER_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug or trace, or a list such as `info,atelier::backend=debug`
+    #[arg(long, env = "ATELIER_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,6 @@
+//! What the long-running commands share: logs, signals, times in flags, and the sockets that they serve.
+
+pub mod logs;
+pub mod serving;
+pub mod signals;
+pub mod times;
