@@ -8,6 +8,7 @@ use std::path::Path;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("process", &[]),
+    ("control_plane", &["api", "process"]),
     ("metrics", &["api"]),
     ("reconcile", &["api", "metrics"]),
     ("keys", &[]),

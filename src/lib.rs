@@ -1,7 +1,9 @@
 //! Atelier: the map of the house.
 //!
 //! ```text
-//! controller  import                        what `atelier controller` runs; an org template made into a Team
+//! controller                                what `atelier controller` runs: flags, election, wiring, HTTP
+//! control_plane                             what `atelier control-plane` runs: the one holder of AWS credentials
+//! import                                    what `atelier import` makes of an org template: a Team
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
 //!     backend                               the one door to the machines; the Docker adapter behind it
 //!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
@@ -17,6 +19,7 @@ pub mod api;
 #[cfg(test)]
 mod arrows;
 pub mod backend;
+pub mod control_plane;
 pub mod controller;
 pub mod import;
 pub mod keys;

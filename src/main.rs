@@ -1,9 +1,11 @@
 //! The command line: the TLS provider, the arguments, and dispatch; nothing else.
 
 use atelier::api::crds;
+use atelier::control_plane::{self, args::ControlPlaneArgs};
 use atelier::controller::{self, args::ControllerArgs};
 use atelier::import::{self, ImportArgs};
 use clap::{Parser, Subcommand};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ struct Cli {
 enum Command {
     /// Run the operator: keep every Workspace on a machine of its own, and answer the agents.
     Controller(Box<ControllerArgs>),
+    /// Run the control plane: launch and end EC2 instances for the controllers of clusters.
+    ControlPlane(ControlPlaneArgs),
     /// Make a Team with its ConfigMaps from an org template: YAML for `kubectl apply -f -`.
     #[command(after_help = import::EXAMPLES)]
     Import(ImportArgs),
@@ -34,7 +38,8 @@ fn main() -> ExitCode {
     // Only a second provider could be in the way, and then kube would say so.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match Cli::parse().command {
-        Command::Controller(args) => run_controller(*args),
+        Command::Controller(args) => block_on(controller::run(*args)),
+        Command::ControlPlane(args) => block_on(control_plane::run(args)),
         Command::Import(args) => import::run(&args, &mut std::io::stderr()),
         Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
     };
@@ -47,10 +52,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_controller(args: ControllerArgs) -> Result<(), String> {
+fn block_on<E: Display>(command: impl Future<Output = Result<(), E>>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no threads can be started: {error}"))?;
-    let result = runtime.block_on(controller::run(args)).map_err(|error| error.to_string());
+    let result = runtime.block_on(command).map_err(|error| error.to_string());
     // What was not done in time must not keep the process.
     runtime.shutdown_background();
     result

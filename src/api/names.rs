@@ -35,6 +35,8 @@ pub const SPEC_HASH: &str = "atelier.dev/spec-hash";
 pub const NETWORK_OF: &str = "atelier.dev/network-of";
 /// Label of a volume: kept when its Workspace is deleted.
 pub const RETAIN: &str = "atelier.dev/retain";
+/// Tag of a data volume on EC2: the token that it was created with, by which it is found again.
+pub const VOLUME_TOKEN: &str = "atelier.dev/volume-token";
 
 /// The name of the Workspace of a Team's member.
 pub fn child(team: &str, member: &str) -> String {
