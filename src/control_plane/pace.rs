@@ -175,6 +175,8 @@ impl Pace {
         };
         let limited = tokio::time::timeout(may_wait, turn);
         let result = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Fault::stopping(action)),
             done = limited => done.map_err(|_| {
                 let mut state = lane.state();
                 let now = self.now();
@@ -182,7 +184,6 @@ impl Pace {
                 let queue = state.wait(queued, about, now);
                 Fault::rate_limited(action, state.come_back(queue, may_wait.as_secs_f64(), now))
             }),
-            () = self.stopping.cancelled() => Err(Fault::stopping(action)),
         };
         drop(place);
         result
@@ -196,5 +197,112 @@ impl Pace {
         if let Some(bucket) = &mut state.instances {
             bucket.slow_down(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cmp::Reverse;
+    use std::collections::{BinaryHeap, VecDeque};
+
+    fn state(scale: f64) -> State {
+        let pace = Pace::new(scale, CancellationToken::new());
+        let mut lanes = pace.lanes;
+        lanes.remove(&Action::RunInstances).unwrap().state.into_inner().unwrap()
+    }
+
+    /// So many launches asked for at once, by clients that come back when they are told to. After how many seconds
+    /// the last was sent, and how often was asked.
+    fn all_at_once(count: u32, may_wait: f64) -> (f64, usize) {
+        let mut state = state(1.0);
+        let mut coming: BinaryHeap<Reverse<u64>> = (0..count).map(|_| Reverse(0)).collect();
+        let mut waiting = VecDeque::new();
+        let (mut sent, mut asked) = (0, 0);
+        for tick in 0_u32.. {
+            let now = f64::from(tick) / 100.0;
+            while coming.peek().is_some_and(|Reverse(at)| *at <= u64::from(tick)) {
+                coming.pop();
+                asked += 1;
+                let queue = state.wait(state.queued + 1.0, state.queued_instances + 1.0, now);
+                if queue > may_wait {
+                    let fault =
+                        Fault::rate_limited(Action::RunInstances, state.come_back(queue, may_wait, now));
+                    coming.push(Reverse(u64::from(tick) + fault.retry_after.unwrap() * 100));
+                } else {
+                    waiting.push_back(now);
+                    state.queued += 1.0;
+                    state.queued_instances += 1.0;
+                }
+            }
+            while let Some(since) = waiting.front()
+                && state.wait(1.0, 1.0, now) <= 0.0
+            {
+                assert!(now - since <= may_wait + 0.1, "whoever was let in waited {} s", now - since);
+                waiting.pop_front();
+                state.take(1.0, now);
+                state.queued -= 1.0;
+                state.queued_instances -= 1.0;
+                sent += 1;
+            }
+            if sent == count {
+                return (now, asked);
+            }
+        }
+        unreachable!("an endless loop ends by its return")
+    }
+
+    #[test]
+    fn a_thousand_launches_at_once_take_hardly_longer_than_the_buckets_allow() {
+        for (count, may_wait) in [(1_000, 30.0), (100, 30.0), (3_000, 30.0), (200, 1.0)] {
+            let least = f64::from(count - 5) / 2.0;
+            let (took, asked) = all_at_once(count, may_wait);
+            assert!(took <= least * 1.1, "{count} launches took {took} s instead of {least} s");
+            assert!(asked <= count as usize * 8, "{count} launches were asked for {asked} times");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_place_to_the_next() {
+        let pace = Pace::new(0.2, CancellationToken::new());
+        let turn = || pace.turn(Action::RunInstances, 1, Duration::from_secs(30));
+        turn().await.unwrap();
+        let mut first = Box::pin(turn());
+        let mut second = Box::pin(turn());
+        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+        let queued = || pace.lane(Action::RunInstances).state().queued;
+        assert!((queued() - 2.0).abs() < 0.1);
+        drop(first);
+        assert!((queued() - 1.0).abs() < 0.1);
+        second.await.unwrap();
+        assert!(queued().abs() < 0.1);
+    }
+
+    #[tokio::test]
+    async fn one_action_never_waits_for_another() {
+        let pace = Pace::new(0.001, CancellationToken::new());
+        let run = || pace.turn(Action::RunInstances, 1, Duration::from_secs(3_000));
+        run().await.unwrap();
+        let mut waits = Box::pin(run());
+        assert!(futures::poll!(&mut waits).is_pending());
+        pace.turn(Action::TerminateInstances, 1, Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_throttle_halves_what_is_let_through() {
+        let pace = Pace::new(1.0, CancellationToken::new());
+        pace.throttled(Action::RunInstances);
+        let fault = pace.turn(Action::RunInstances, 1, Duration::from_millis(700)).await.unwrap_err();
+        assert!(fault.is("RateLimited"), "one second for a launch, and not half of one");
+        pace.turn(Action::DescribeInstances, 0, Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_what_the_bucket_holds() {
+        let max = |scale, action| Pace::new(scale, CancellationToken::new()).instances_max(action);
+        assert_eq!(max(1.0, Action::TerminateInstances), 1_000);
+        assert_eq!(max(0.1, Action::TerminateInstances), 100);
+        assert_eq!(max(0.0001, Action::TerminateInstances), 1);
+        assert_eq!(max(50.0, Action::TerminateInstances), 1_000);
     }
 }
