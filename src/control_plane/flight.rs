@@ -89,7 +89,7 @@ mod tests {
         let start = || {
             async move {
                 let _told = told;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             .boxed()
         };

@@ -206,7 +206,7 @@ fn script(variables: &BTreeMap<String, String>, body: &str) -> Result<String, Fa
         if value.contains('\0') {
             return Err(Fault::invalid("env", "a value holds a NUL, which no environment can"));
         }
-        script.push_str(&format!("export {name}='{}'\n", value.replace('\'', "'\\''")));
+        script.extend(["export ", name, "='", &value.replace('\'', "'\\''"), "'\n"]);
     }
     // The first line of the body is a comment to the shell, also when it is a `#!`.
     script.push_str(body);

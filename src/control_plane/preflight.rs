@@ -22,12 +22,15 @@ const REMEMBERED_MAX: usize = 1_000;
 /// What stands in the tags of a dry run for the workspace that there is none of.
 const NO_WORKSPACE: &str = "preflight";
 
+/// When a dry run was made, and what it came to.
+type Made = (Instant, Result<(), Fault>);
+
 /// Dry runs that were made moments ago: preflights come often, and their answers change seldom.
 #[derive(Debug)]
 pub struct DryRuns {
     good_for: Duration,
     bad_for: Duration,
-    made: Mutex<HashMap<RunOrder, (Instant, Result<(), Fault>)>>,
+    made: Mutex<HashMap<RunOrder, Made>>,
 }
 
 impl DryRuns {

@@ -33,13 +33,12 @@ pub async fn provision(
 ) -> Result<Provisioned, Fault> {
     let ask = Ask::new(provision, caller, &plane.settings)?;
     allow::check(&ask.launch, &plane.settings.allow)?;
-    let found = match &ask.keyed {
-        Some(keyed) => run_keyed(plane, &ask, keyed).await?,
-        None => {
-            let (sharing, shared) = (plane.clone(), ask.clone());
-            let key = (ask.cluster.clone(), ask.workspace.clone());
-            plane.unkeyed.join(key, || async move { run_unkeyed(&sharing, &shared).await }.boxed()).await?
-        }
+    let found = if let Some(Keyed { key, attempt, not_after }) = &ask.keyed {
+        run(plane, &ask, key, *attempt, Some(*not_after)).await?
+    } else {
+        let (sharing, shared) = (plane.clone(), ask.clone());
+        let key = (ask.cluster.clone(), ask.workspace.clone());
+        plane.unkeyed.join(key, || async move { run_unkeyed(&sharing, &shared).await }.boxed()).await?
     };
     if let Err(fault) = plane.account.check(&found.account_id) {
         warn!(error = fault.error, "the account of a new instance is not the expected one");
@@ -52,10 +51,6 @@ pub async fn provision(
         account_id: plane.account.known().unwrap_or(found.account_id),
         region: plane.ec2.region().to_owned(),
     })
-}
-
-async fn run_keyed(plane: &Arc<ControlPlane>, ask: &Ask, keyed: &Keyed) -> Result<Found, Fault> {
-    run(plane, ask, &keyed.key, keyed.attempt, Some(keyed.not_after)).await
 }
 
 /// A launch for a client that sends no key. It has no record, so EC2's memory of tokens stands in for it: the token

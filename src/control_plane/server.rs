@@ -25,6 +25,8 @@ pub const BODY_MAX_BYTES: usize = 64 * 1024;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How many calls may be under way: each may hold a body in memory.
 const CALLS_MAX: usize = 2_048;
+/// How much of a path is logged, in characters.
+const LOGGED_PATH_MAX: usize = 200;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ADMIN_TOKEN: HeaderName = HeaderName::from_static("x-molecule-admin-token");
 
@@ -58,28 +60,26 @@ pub fn router(plane: &Arc<ControlPlane>) -> Router {
         routes.layer(from_fn_with_state(around, self::around))
     };
     let mut router = Router::new();
-    for (path, calls) in [
-        ("/cp/workspaces/provision", vec![around(Call::Provision, post(routes::provision))]),
-        ("/cp/workspaces", vec![around(Call::List, get(routes::list))]),
-        ("/cp/workspaces/{id}", vec![around(Call::Delete, delete(routes::delete))]),
-        ("/cp/workspaces/{id}/status", vec![around(Call::Status, get(routes::status))]),
-        ("/cp/workspaces/{id}/stop", vec![around(Call::Stop, post(routes::stop))]),
-        ("/cp/workspaces/{id}/start", vec![around(Call::Start, post(routes::start))]),
-        ("/cp/admin/workspaces/{id}/console", vec![around(Call::Console, get(routes::console))]),
-        ("/cp/workspaces/{id}/volume", vec![around(Call::CreateVolume, post(routes::create_volume))]),
-        ("/cp/workspaces/{id}/volume/attach", vec![around(Call::AttachVolume, post(routes::attach_volume))]),
-        ("/cp/volumes/{id}/retain", vec![around(Call::RetainVolume, post(routes::retain_volume))]),
-        ("/cp/volumes/{id}", vec![around(Call::DeleteVolume, delete(routes::delete_volume))]),
+    for (path, call) in [
+        ("/cp/workspaces/provision", around(Call::Provision, post(routes::provision))),
+        ("/cp/workspaces", around(Call::List, get(routes::list))),
+        ("/cp/workspaces/{id}", around(Call::Delete, delete(routes::delete))),
+        ("/cp/workspaces/{id}/status", around(Call::Status, get(routes::status))),
+        ("/cp/workspaces/{id}/stop", around(Call::Stop, post(routes::stop))),
+        ("/cp/workspaces/{id}/start", around(Call::Start, post(routes::start))),
+        ("/cp/admin/workspaces/{id}/console", around(Call::Console, get(routes::console))),
+        ("/cp/workspaces/{id}/volume", around(Call::CreateVolume, post(routes::create_volume))),
+        ("/cp/workspaces/{id}/volume/attach", around(Call::AttachVolume, post(routes::attach_volume))),
+        ("/cp/volumes/{id}/retain", around(Call::RetainVolume, post(routes::retain_volume))),
+        ("/cp/volumes/{id}", around(Call::DeleteVolume, delete(routes::delete_volume))),
         (
             "/cp/network-interfaces/{id}",
-            vec![around(Call::DeleteNetworkInterface, delete(routes::delete_network_interface))],
+            around(Call::DeleteNetworkInterface, delete(routes::delete_network_interface)),
         ),
-        ("/cp/resources", vec![around(Call::Resources, get(routes::resources))]),
-        ("/cp/preflight", vec![around(Call::Preflight, post(routes::preflight))]),
+        ("/cp/resources", around(Call::Resources, get(routes::resources))),
+        ("/cp/preflight", around(Call::Preflight, post(routes::preflight))),
     ] {
-        for call in calls {
-            router = router.route(path, call);
-        }
+        router = router.route(path, call);
     }
     let outside = Around { plane: plane.clone(), call: Call::Unknown, slots };
     router
@@ -123,7 +123,7 @@ async fn around(State(around): State<Around>, mut request: Request, next: Next) 
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or(RequestId(String::new()));
     let caller = identify(&plane, call, &request);
     let name = caller.as_ref().map(|caller| caller.name().to_owned()).unwrap_or_default();
-    let path = request.uri().path().to_owned();
+    let path: String = request.uri().path().chars().take(LOGGED_PATH_MAX).collect();
     let result = match (caller, slots.try_acquire()) {
         (Err(fault), _) => Err(fault),
         (_, Err(_)) => Err(Fault::busy()),

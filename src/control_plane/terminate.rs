@@ -59,9 +59,11 @@ mod tests {
         let done = all(ids, |ids: Vec<String>| {
             calls.lock().unwrap().push(ids.clone());
             let refused = ids.iter().any(|id| bad.contains(&&**id));
-            std::future::ready(match refused {
-                true => Err(Fault::ec2(Action::TerminateInstances, code)),
-                false => Ok(ids.into_iter().map(|id| (id, "shutting-down".to_owned())).collect()),
+            let ended = ids.into_iter().map(|id| (id, "shutting-down".to_owned())).collect();
+            std::future::ready(if refused {
+                Err(Fault::ec2(Action::TerminateInstances, code))
+            } else {
+                Ok(ended)
             })
         });
         let done = done.await;

@@ -38,8 +38,8 @@ impl Filter {
     }
 }
 
-fn sdk(filters: Vec<Filter>) -> Option<Vec<types::Filter>> {
-    Some(filters.into_iter().map(Filter::sdk).collect())
+fn sdk(filters: Vec<Filter>) -> Vec<types::Filter> {
+    filters.into_iter().map(Filter::sdk).collect()
 }
 
 /// An instance, and the account that it is in.
@@ -67,7 +67,7 @@ impl Ec2 {
         let call = self
             .client()
             .describe_instances()
-            .set_filters(sdk(filters))
+            .set_filters(Some(sdk(filters)))
             .max_results(PAGE)
             .set_next_token(page)
             .customize()
@@ -110,7 +110,7 @@ impl Ec2 {
             let call = self
                 .client()
                 .describe_volumes()
-                .set_filters(sdk(filters.clone()))
+                .set_filters(Some(sdk(filters.clone())))
                 .max_results(PAGE)
                 .set_next_token(page)
                 .customize()
@@ -135,7 +135,7 @@ impl Ec2 {
             let call = self
                 .client()
                 .describe_network_interfaces()
-                .set_filters(sdk(filters.clone()))
+                .set_filters(Some(sdk(filters.clone())))
                 .max_results(PAGE)
                 .set_next_token(page)
                 .customize()
@@ -159,7 +159,7 @@ impl Ec2 {
         let call = self
             .client()
             .describe_subnets()
-            .set_filters(filters.and_then(sdk))
+            .set_filters(filters.map(sdk))
             .max_results(PAGE)
             .customize()
             .interceptor(fence.clone())
@@ -179,7 +179,7 @@ impl Ec2 {
         let call = self
             .client()
             .describe_images()
-            .set_filters(sdk(vec![Filter::one_of("image-id", vec![id.to_owned()])]))
+            .set_filters(Some(sdk(vec![Filter::one_of("image-id", vec![id.to_owned()])])))
             .customize()
             .interceptor(fence.clone())
             .send();

@@ -347,8 +347,9 @@ impl World {
             .filter(|(id, thing)| !thing.hidden && matches(id, "instance", thing, parameters))
             .collect();
         let page = found.iter().skip(start).take(self.page);
-        let items: String =
-            page.map(|(id, thing)| format!("<item>{}</item>", reservation(&instance(id, thing)))).collect();
+        let item =
+            |(id, thing): (&String, &Thing)| format!("<item>{}</item>", reservation(&instance(id, thing)));
+        let items = page.map(|(id, thing)| item((*id, *thing))).collect::<Vec<_>>().concat();
         let next = start + self.page;
         let next = if next < found.len() { format!("<nextToken>{next}</nextToken>") } else { String::new() };
         format!("<reservationSet>{items}</reservationSet>{next}")

@@ -109,9 +109,9 @@ async fn what_comes_too_late_is_not_sent() {
 
 #[tokio::test]
 async fn the_time_is_compared_after_the_wait_for_the_rate_limit() {
-    let slow = |settings: &mut Settings| settings.rate_scale = 0.5;
+    let slow = |settings: &mut Settings| settings.rate_scale = 0.6;
     let world = World::with(slow).await;
-    // Half of the published bucket: two launches at once, then one a second.
+    // Of the published bucket that leaves two launches at once, and then about one a second.
     for workspace in ["a", "b"] {
         assert_eq!(world.provision(&order(workspace)).await.0, 201);
     }
@@ -137,7 +137,7 @@ async fn a_launch_that_would_wait_too_long_is_sent_away_and_not_sent() {
 
 #[tokio::test]
 async fn a_launch_whose_client_has_left_is_not_sent() {
-    let world = World::with(|settings| settings.rate_scale = 0.5).await;
+    let world = World::with(|settings| settings.rate_scale = 0.6).await;
     for workspace in ["a", "b"] {
         world.provision(&order(workspace)).await;
     }
