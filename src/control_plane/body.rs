@@ -3,6 +3,9 @@
 use super::faults::Fault;
 use serde::de::DeserializeOwned;
 
+/// A body with more fields than this is not searched for the wrong one: that takes a pass for each.
+const SEARCHED_MAX: usize = 64;
+
 /// Reads a body.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ fn wrong<T: DeserializeOwned>(
             Err(error) => missing(&error.to_string()).is_some_and(|(field, _)| field == *name),
         }
     };
-    let name = fields.keys().find(|name| wrong_without(name))?;
+    let name = fields.keys().take(SEARCHED_MAX).find(|name| wrong_without(name))?;
     Some((name.clone(), "has a value of the wrong kind, or with a field that is missing"))
 }
 
@@ -79,6 +82,17 @@ mod tests {
             assert!(fault.status == 400 && fault.error.starts_with(named), "{body}: {}", fault.error);
             assert!(!fault.error.contains("hush"), "{body}: {}", fault.error);
         }
+    }
+
+    #[test]
+    fn a_wrong_body_with_very_many_fields_is_refused_quickly() {
+        let mut fields: serde_json::Map<_, _> = (0..40_000).map(|n| (format!("f{n}"), n.into())).collect();
+        fields.insert("workspace_id".into(), 5.into());
+        let body = serde_json::to_vec(&fields).unwrap();
+        assert_eq!(
+            parse::<Provision>(&body).unwrap_err().error,
+            "body: a field has a value of the wrong kind"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! touches only what is tagged as the caller's, and calls EC2 no faster than AWS allows.
 //!
 //! ```text
-//! args  settings  secrets                what it is told
+//! args  settings  periods  secrets       what it is told
 //! server  routes  body  parse  auth      from HTTP to a call that is understood and allowed to be made
 //! provision  resolve  lifecycle          instances
 //! sweep  volumes  preflight  account     lists; storage; what is wrong before it is tried
@@ -35,6 +35,7 @@ mod metrics;
 mod ownership;
 mod pace;
 mod parse;
+mod periods;
 mod plane;
 mod preflight;
 mod provision;

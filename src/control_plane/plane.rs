@@ -53,6 +53,8 @@ pub struct ControlPlane {
     pub sweeps: Flights<(String, Option<String>), Result<InstancePage, Fault>>,
     /// Lists of volumes and interfaces under way, by cluster.
     pub resources: Flights<String, Result<Resources, Fault>>,
+    /// Questions about readiness under way.
+    pub readiness: Flights<(), Result<(), Fault>>,
     /// Questions about single instances.
     pub lookups: Batch<String, Shown>,
     /// Terminations; each is answered with the state that the instance is in now.
@@ -96,6 +98,7 @@ impl ControlPlane {
             unkeyed: Flights::default(),
             sweeps: Flights::default(),
             resources: Flights::default(),
+            readiness: Flights::default(),
             lookups,
             terminations,
             metrics,

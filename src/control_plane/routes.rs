@@ -14,6 +14,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures::FutureExt;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -159,7 +160,11 @@ pub async fn preflight(
 
 /// Whether credentials and Region work.
 pub async fn ready(State(plane): Plane) -> Result<&'static str, Fault> {
-    plane.account.ready(&plane.ec2).await.map(|()| "ok\n").map_err(|fault| Fault { status: 503, ..fault })
+    let asking = plane.clone();
+    // Nobody has to say who they are for this, so however many ask, EC2 is asked once.
+    let ready =
+        plane.readiness.join((), || async move { asking.account.ready(&asking.ec2).await }.boxed()).await;
+    ready.map(|()| "ok\n").map_err(|fault| Fault { status: 503, ..fault })
 }
 
 pub async fn metrics(State(plane): Plane) -> Response {
