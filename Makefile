@@ -4,13 +4,16 @@ SHELL := /bin/bash
 # Arguments for `make run`, such as ARGS="--log-level debug".
 ARGS ?=
 
-.PHONY: help demo demo-down test lint crds image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
+.PHONY: help demo demo-ec2 demo-down test lint crds image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 demo: ## a Team of seven on real containers, from nothing; again: changes nothing
 	@hack/demo.sh
+
+demo-ec2: ## the same Team on EC2 instances, of a simulator, through a control plane
+	@hack/demo.sh --ec2
 
 demo-down: ## end the demo and leave nothing of it
 	@hack/demo-down.sh

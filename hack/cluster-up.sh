@@ -94,6 +94,6 @@ if ! running "$DIR/kube-controller-manager.pid"; then
         --service-account-private-key-file "$DIR/service-account.key" --root-ca-file "$DIR/certs/apiserver.crt" \
         --controllers garbage-collector-controller,namespace-controller,resourcequota-controller,serviceaccount-controller,serviceaccount-token-controller
 fi
-wait_for 30 kubectl get serviceaccount default ||
+wait_for 90 kubectl get serviceaccount default ||
     die "the controller-manager does no work; the end of its log: $(log_end "$DIR/kube-controller-manager.log")"
 say "the cluster is up: export KUBECONFIG=$KUBECONFIG"

@@ -32,6 +32,8 @@ if [ "$CLUSTER" = theirs ]; then
     kubectl delete backendconfigs.atelier.dev --selector atelier.dev/demo=true --timeout=60s --request-timeout=0 >/dev/null 2>&1 || true
 fi
 stop "$DEMO/controller.pid"
+stop "$DEMO/control-plane.pid"
+stop "$DEMO/ec2sim.pid" 60
 if [ "$CLUSTER" = theirs ]; then
     [ "$CRDS" = theirs ] || kubectl delete --ignore-not-found -f "$ROOT/crds" --timeout=60s --request-timeout=0 >/dev/null
     kubectl delete namespace "$NAMESPACE" "$OPERATOR_NAMESPACE" --ignore-not-found --timeout=120s --request-timeout=0 >/dev/null

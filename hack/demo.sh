@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A Team of seven agents on real containers, from nothing. Running it again changes nothing.
+# usage: hack/demo.sh [--ec2]     (--ec2: the same Team on EC2 instances, of the simulator, through a control plane)
 #
 # KUBECONFIG        use this cluster; only together with DEMO_CONTEXT, and only if it is its current context
 # DEMO_CONTEXT      the name of the context that the demo may write to
@@ -12,6 +13,11 @@ set -euo pipefail
 # Is this ours from an earlier run, for which `make -s kubeconfig` gave the path away?
 [ "${KUBECONFIG:-}" != "$CLUSTER_DIR/kubeconfig" ] || unset KUBECONFIG
 [ "${DOCKER_HOST:-}" != "unix://$ENGINE_DIR/docker.sock" ] || unset DOCKER_HOST
+case "${1:-}" in
+'') wanted_backend=Docker ;;
+--ec2) wanted_backend=EC2 ;;
+*) die "'$1' is no option: usage: hack/demo.sh [--ec2]" ;;
+esac
 wanted_cluster=${KUBECONFIG:-} wanted_engine=${DOCKER_HOST:-}
 
 choose_cluster() {
@@ -48,15 +54,16 @@ choose_engine() {
 }
 
 if load_demo; then
+    [ "${BACKEND:-Docker}" = "$wanted_backend" ] || die "a demo runs on $BACKEND: make demo-down first"
     [ -z "$wanted_cluster" ] || [ "$wanted_cluster" = "$KUBECONFIG" ] || die "a demo runs on $KUBECONFIG: make demo-down first"
     [ -z "$wanted_engine" ] || [ "$wanted_engine" = "$DOCKER_HOST" ] || die "a demo runs on the engine $DOCKER_HOST: make demo-down first"
     [ "$CLUSTER" = ours ] || [ "${DEMO_CONTEXT:-}" = "$CONTEXT" ] || die "the demo runs on your cluster; to go on: make demo DEMO_CONTEXT=$CONTEXT"
 else
     choose_cluster
     choose_engine
-    REGISTRY_PORT=$(free_port) METRICS_PORT=$(free_port)
+    BACKEND=$wanted_backend REGISTRY_PORT=$(free_port) METRICS_PORT=$(free_port) CONTROL_PLANE_PORT=$(free_port)
     mkdir -p "$DEMO"
-    for name in CLUSTER KUBECONFIG CONTEXT NAMESPACE CRDS ENGINE DOCKER_HOST IMAGE REGISTRY_PORT METRICS_PORT; do
+    for name in BACKEND CONTROL_PLANE_PORT CLUSTER KUBECONFIG CONTEXT NAMESPACE CRDS ENGINE DOCKER_HOST IMAGE REGISTRY_PORT METRICS_PORT; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$DEMO/demo.env"
 fi
@@ -74,27 +81,33 @@ if [ "$CLUSTER$CRDS" = theirsours ]; then
     kubectl wait --for=condition=Established --timeout=30s --request-timeout=0 -f "$ROOT/crds" >/dev/null
 fi
 
-# Where containers find this host: the engine's bridge if that is here, any address if it is in a VM.
-bridge=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}' 2>/dev/null || true)
-REGISTRY_ADDRESS=0.0.0.0
-if [ -n "$bridge" ] && ip -o address 2>/dev/null | grep -qF " $bridge/"; then REGISTRY_ADDRESS=$bridge; fi
 pool=$(sed -n 's/^POOL=//p' "$ENGINE_DIR/engine.env" 2>/dev/null || true)
-
-say "applying the BackendConfig and the Team $TEAM"
 for namespace in "$OPERATOR_NAMESPACE" "$NAMESPACE"; do
     kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
 done
+if [ "$BACKEND" = EC2 ]; then
+    start_cloud "${pool:-10.202.0.0/16}"
+    REGISTRY_ADDRESS=$(of_cloud hostAddress)
+    backend=$(ec2_backend) advertise=http://$REGISTRY_ADDRESS:$REGISTRY_PORT boot_timeout=300
+else
+    # Where containers find this host: the engine's bridge if that is here, any address if it is in a VM.
+    bridge=$(docker network inspect bridge -f '{{(index .IPAM.Config 0).Gateway}}' 2>/dev/null || true)
+    REGISTRY_ADDRESS=0.0.0.0
+    if [ -n "$bridge" ] && ip -o address 2>/dev/null | grep -qF " $bridge/"; then REGISTRY_ADDRESS=$bridge; fi
+    backend="{hosts: [{name: local, address: \"$DOCKER_HOST\"}], network: {pool: ${pool:-10.201.0.0/16}}}"
+    advertise=http://host.docker.internal:$REGISTRY_PORT boot_timeout=60
+fi
+
+say "applying the BackendConfig and the Team $TEAM"
 kubectl apply -f - >/dev/null <<YAML
 apiVersion: atelier.dev/v1alpha1
 kind: BackendConfig
 metadata: {name: cluster, labels: {atelier.dev/demo: "true"}}
 spec:
-  backend: Docker
-  docker:
-    hosts: [{name: local, address: "$DOCKER_HOST"}]
-    network: {pool: ${pool:-10.201.0.0/16}}
-  runtimes: [{name: demo, image: "atelier-agent:dev", bootTimeoutSeconds: 60}]
-  registry: {advertiseURL: "http://host.docker.internal:$REGISTRY_PORT"}
+  backend: $BACKEND
+  ${BACKEND,,}: $backend
+  runtimes: [{name: demo, image: "atelier-agent:dev", bootTimeoutSeconds: $boot_timeout}]
+  registry: {advertiseURL: "$advertise", allowPlaintext: $([ "$BACKEND" = EC2 ] && echo true || echo false)}
 YAML
 start_controller
 kubectl apply --namespace "$NAMESPACE" -f "$ROOT/examples/design-studio.yaml" >/dev/null
@@ -102,7 +115,7 @@ kubectl apply --namespace "$NAMESPACE" -f "$ROOT/examples/design-studio.yaml" >/
 # One line whenever something changed, until the Team is Ready or says that it never will be.
 progress() { kubectl get workspaces --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}{"\n"}{end}' 2>/dev/null || true; }
 team_is() { [ "$(kubectl get team "$TEAM" --namespace "$NAMESPACE" -o "jsonpath={.status.conditions[?(@.type==\"$1\")].status}")" = True ]; }
-before='' deadline=$((SECONDS + 180))
+before='' deadline=$((SECONDS + 180 + boot_timeout))
 until team_is Ready; do
     now=$(progress | awk '$2 == "True" { ready++ } $2 != "True" { why[$3 ? $3 : "not looked at"]++ }
         END { printf "%d of %d ready", ready, NR; for (reason in why) printf ", %d %s", why[reason], reason }')
@@ -115,12 +128,24 @@ until team_is Ready; do
     sleep 0.2
 done
 
+# in_box ID COMMAND...: in the container of a box, wherever that is.
+in_box() {
+    local id=$1
+    shift
+    if [ "$BACKEND" = Docker ]; then
+        docker exec "$id" "$@"
+        return
+    fi
+    local inner
+    inner=$(docker exec "ec2sim-$id" docker ps --quiet) && docker exec "ec2sim-$id" docker exec "$inner" "$@"
+}
+
 # Can one box reach all others at the addresses that they advertise?
 read -r -d '' first box < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={.items[0].metadata.name} {.items[0].status.instanceID}' && printf '\0')
 reached=0
 while read -r name url; do
     [ "$name" != "$first" ] || continue
-    docker exec "$box" /atelier-agent get "${url%/}/.well-known/agent-card.json" >/dev/null || die "$first does not reach $name at $url"
+    in_box "$box" /atelier-agent get "${url%/}/.well-known/agent-card.json" >/dev/null || die "$first does not reach $name at $url"
     reached=$((reached + 1))
 done < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
 [ "$reached" -gt 0 ] || die "no Workspace advertises an address"
@@ -130,14 +155,23 @@ kubectl get team,ws --namespace "$NAMESPACE"
 k=kubectl
 [ "$(type -P kubectl || true)" = "$KUBECTL" ] || k=$KUBECTL
 [ "$NAMESPACE" = default ] || k="$k -n $NAMESPACE"
+if [ "$BACKEND" = EC2 ]; then
+    endpoint=$(of_cloud endpoint)
+    kill_it="curl -s $endpoint/_sim/instances/$box/kill -d '{\"code\": \"Server.InternalError\", \"message\": \"the host failed\"}'"
+    who="docker exec ec2sim-$box sh -c 'docker exec \$(docker ps -q) /atelier-agent peers'"
+    whose="an agent's instance"
+else
+    kill_it="docker kill ${box:0:12}" who="docker exec ${box:0:12} /atelier-agent peers"
+    whose="an agent's container"
+fi
 cat <<TEXT
 
 Three things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HOST
-  1. Kill an agent's container and watch it come back:
-       docker kill ${box:0:12}; $k get ws -w
+  1. Kill $whose and watch it come back:
+       $kill_it; $k get ws -w
   2. Ask for what the platform does not allow, and read what is wrong and how to mend it:
        $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T4"}}}'; $k describe team $TEAM
   3. Who is around, as one of the agents sees it:
-       docker exec ${box:0:12} /atelier-agent peers
+       $who
 Then: make demo-down
 TEXT

@@ -24,6 +24,7 @@ stage "lint" hack/lint.sh
 stage "unit tests" cargo test --locked --package atelier --package atelier-wire --lib --bins --no-fail-fast
 stage "doctests" cargo test --locked --workspace --doc --no-fail-fast
 stage "unit tests on a real engine and API server" hack/test-real.sh
+stage "simulator of EC2" cargo test --locked --package ec2sim --no-fail-fast
 stage "agent" cargo test --locked --package atelier-agent --tests --no-fail-fast
 stage "agent binary" hack/image.sh --binary
 stage "black-box tests" cargo test --locked --package atelier --test it --no-fail-fast

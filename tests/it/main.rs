@@ -18,6 +18,7 @@ mod backend;
 mod bench;
 mod crash;
 mod diagnosis;
+mod ec2;
 mod import;
 mod input;
 mod leader;
@@ -43,6 +44,7 @@ fn trials() -> Vec<Trial> {
         bench::trials(),
         crash::trials(),
         diagnosis::trials(),
+        ec2::trials(),
         import::trials(),
         input::trials(),
         leader::trials(),

@@ -194,11 +194,10 @@ impl Client {
     async fn answer<T: DeserializeOwned>(&self, during: &str, request: RequestBuilder) -> Result<T, Failed> {
         let answer = request.send().await.map_err(|error| {
             // A connection that was never made carried nothing.
-            Failed { error: self.unreachable(during, &error), is_known: error.is_connect() }
+            Failed { error: self.unreachable(&error), is_known: error.is_connect() }
         })?;
         let status = answer.status();
-        let lost =
-            |error: reqwest::Error| Failed { error: self.unreachable(during, &error), is_known: false };
+        let lost = |error: reqwest::Error| Failed { error: self.unreachable(&error), is_known: false };
         let body = answer.bytes().await.map_err(lost)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
@@ -226,7 +225,7 @@ impl Client {
         Failed { error, is_known }
     }
 
-    fn unreachable(&self, during: &str, error: &reqwest::Error) -> BackendError {
+    fn unreachable(&self, error: &reqwest::Error) -> BackendError {
         let why = if error.is_timeout() {
             "it did not answer in time".to_owned()
         } else {
@@ -237,7 +236,8 @@ impl Client {
             }
             cause.to_string()
         };
-        let detail = format!("{during}: the control plane at {} cannot be reached: {why}", self.endpoint.url);
+        // Whatever was asked: the next call will not fare better, and says the same.
+        let detail = format!("the control plane at {} cannot be reached: {why}", self.endpoint.url);
         BackendError::new(ErrorKind::ControlPlaneUnreachable, detail)
     }
 }

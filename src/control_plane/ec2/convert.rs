@@ -34,8 +34,18 @@ pub(super) fn instance(instance: &Instance) -> InstanceView {
         instance_type: instance.instance_type().map(|t| t.as_str().to_owned()).unwrap_or_default(),
         ami_id: text(instance.image_id()),
         client_token: text(instance.client_token()),
+        volume_ids: volume_ids(instance),
         tags: tags(instance.tags()),
     }
+}
+
+/// The volumes that are attached to it, or are about to be.
+fn volume_ids(instance: &Instance) -> Vec<String> {
+    let volumes = instance.block_device_mappings().iter().filter_map(|device| device.ebs());
+    let attached = volumes.filter(|volume| {
+        volume.status().is_none_or(|status| !matches!(status.as_str(), "detaching" | "detached"))
+    });
+    attached.map(|volume| text(volume.volume_id())).collect()
 }
 
 /// An instance's id and the state that it is in now.

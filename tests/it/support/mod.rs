@@ -11,6 +11,7 @@ macro_rules! trials {
 }
 
 pub mod audit;
+pub mod cloud;
 pub mod cluster;
 pub mod engine;
 pub mod front;

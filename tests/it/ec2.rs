@@ -1,0 +1,256 @@
+//! Workspaces on EC2, through the control plane, on the simulator.
+
+use crate::support::cloud::{ControlPlane, SECRET, Simulator};
+use crate::support::operator::{Operator, QUICK, SHORT_LEASE};
+use crate::support::scene::{Scene, message, says};
+use crate::support::wait::LATER;
+use crate::team::team;
+use atelier::api::ConditionType::{BackendReady, InstanceLaunched};
+use atelier::api::{Team, Workspace, names};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+trials![
+    a_team_of_seven_comes_up_on_instances,
+    every_launch_is_secure,
+    a_team_deleted_in_flight_leaves_no_instance,
+    a_control_plane_that_is_down_is_named,
+    a_wrong_shared_secret_is_named_and_nothing_is_launched,
+    short_capacity_lands_on_the_third_offering,
+    an_instance_that_is_killed_is_replaced_once,
+];
+
+/// A scene on EC2: what it runs in.
+struct Cloud {
+    scene: Scene,
+    simulator: Simulator,
+    control_plane: ControlPlane,
+    operator: Operator,
+}
+
+impl Cloud {
+    async fn start(topic: &str, arguments: &[&str]) -> Self {
+        let scene = Scene::new(topic).await;
+        let quick = ["--boot", "scripted", "--stage-ms", "20", "--heartbeat-ms", "1000"];
+        let simulator = Simulator::start(scene.dir(), &[&quick[..], arguments].concat());
+        let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
+        control_plane.ready().await;
+        make_secret(&scene, SECRET).await;
+        scene.apply_config(config(&scene, &simulator, &control_plane)).await;
+        let mut operator = operator(&scene);
+        operator.ready().await;
+        Self { scene, simulator, control_plane, operator }
+    }
+
+    /// Waits until the simulator has no live instance, no volume and no interface, and the cluster no Workspace.
+    async fn until_nothing_is_left(&self) {
+        self.scene
+            .within(LATER, "nothing is left", async || {
+                let live = self.simulator.live().await;
+                let volumes = self.simulator.get("volumes").await;
+                let volumes: Vec<_> =
+                    volumes.as_array().unwrap().iter().map(|v| v["volumeId"].clone()).collect();
+                let objects: Vec<_> =
+                    self.scene.workspaces().await.iter().map(ResourceExt::name_any).collect();
+                if live.is_empty() && volumes.is_empty() && objects.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{} instances, volumes {volumes:?}, {objects:?}", live.len()))
+                }
+            })
+            .await;
+    }
+
+    /// At no instant did two instances of one attempt live.
+    async fn assert_exact(&self) {
+        let audit = self.simulator.get("audit").await;
+        assert_eq!(audit["maxPerAttempt"], 1, "{audit:#}");
+    }
+}
+
+async fn cluster_id(scene: &Scene) -> String {
+    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+    namespaces.get("kube-system").await.unwrap().uid().unwrap()
+}
+
+async fn make_secret(scene: &Scene, text: &str) {
+    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.system());
+    let secret = json!({"metadata": {"name": "control-plane"}, "stringData": {"token": text}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+}
+
+fn registry(scene: &Scene) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], scene.registry_port))
+}
+
+fn operator(scene: &Scene) -> Operator {
+    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE].concat())
+}
+
+fn config(scene: &Scene, simulator: &Simulator, control_plane: &ControlPlane) -> Value {
+    let mut config = scene.config();
+    config["backend"] = json!("EC2");
+    config["registry"]["advertiseURL"] = json!(format!("http://{}", registry(scene)));
+    config["ec2"] = json!({
+        "controlPlane": {
+            "url": control_plane.url(),
+            "tokenSecretRef": {"name": "control-plane", "key": "token"},
+        },
+        "region": simulator.about["region"],
+        "amiID": simulator.ids("images")[0],
+        "subnetIDs": simulator.ids("subnets")[..2],
+        "securityGroupIDs": [simulator.ids("securityGroups")[0]],
+        "instanceTypes": [
+            {"tier": "T1", "types": ["t3.small"]},
+            {"tier": "T2", "types": ["t3.medium", "t3.large"]},
+        ],
+    });
+    config
+}
+
+async fn a_team_of_seven_comes_up_on_instances() {
+    let cloud = Cloud::start("ec2-seven", &[]).await;
+    let scene = &cloud.scene;
+    scene.apply_team("studio", team(7)).await;
+    scene.until_team_ready("studio").await;
+    let live = cloud.simulator.live().await;
+    assert_eq!(live.len(), 7, "{live:#?}");
+    for ws in scene.workspaces().await {
+        let status = ws.status.as_ref().unwrap();
+        let id = status.instance_id.as_deref().unwrap();
+        assert!(live.iter().any(|instance| instance["instanceId"] == id), "{id} is not one of {live:#?}");
+        assert!(status.storage.is_some() && status.launch.as_ref().unwrap().client_token.is_some());
+    }
+    assert!(scene.containers().is_empty(), "nothing is made where the config does not say");
+    scene.delete::<Team>("studio").await;
+    cloud.until_nothing_is_left().await;
+    cloud.assert_exact().await;
+}
+
+async fn every_launch_is_secure() {
+    let cloud = Cloud::start("ec2-secure", &[]).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    cloud.scene.until_condition("one", InstanceLaunched, "True", "Running").await;
+    let calls = cloud.simulator.get("calls").await;
+    let launches: Vec<_> = calls
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|call| call["action"] == "RunInstances" && call["committed"] == true)
+        .collect();
+    assert_eq!(launches.len(), 1, "{calls:#}");
+    let sent = &launches[0]["params"];
+    for (parameter, value) in [
+        ("MetadataOptions.HttpTokens", "required"),
+        ("MetadataOptions.HttpPutResponseHopLimit", "1"),
+        ("BlockDeviceMapping.1.Ebs.Encrypted", "true"),
+        ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
+        ("InstanceInitiatedShutdownBehavior", "stop"),
+    ] {
+        assert_eq!(sent[parameter], value, "{sent:#}");
+    }
+    assert!(sent.get("KeyName").is_none() && sent.get("IamInstanceProfile.Name").is_none(), "{sent:#}");
+}
+
+async fn a_team_deleted_in_flight_leaves_no_instance() {
+    let mut cloud = Cloud::start("ec2-in-flight", &["--pending-ms", "1500", "--lag-ms", "700"]).await;
+    cloud.scene.apply_team("studio", team(20)).await;
+    for _ in 0..2 {
+        cloud
+            .scene
+            .soon("a launch is in flight", async || {
+                let live = cloud.simulator.live().await.len();
+                if live > 0 { Ok(()) } else { Err(format!("{live} live")) }
+            })
+            .await;
+        cloud.operator.kill();
+        let team = cloud.scene.api::<Team>().get_opt("studio").await.unwrap();
+        if team.is_some_and(|team| team.metadata.deletion_timestamp.is_none()) {
+            cloud.scene.delete::<Team>("studio").await;
+        }
+        cloud.operator.restart();
+        cloud.operator.ready().await;
+    }
+    cloud.until_nothing_is_left().await;
+    cloud.assert_exact().await;
+}
+
+async fn a_control_plane_that_is_down_is_named() {
+    let mut cloud = Cloud::start("ec2-away", &[]).await;
+    let scene = &cloud.scene;
+    scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    scene.until_ready("one").await;
+    cloud.control_plane.kill();
+    scene.apply_workspace("two", json!({"runtime": "echo"})).await;
+    for name in ["one", "two"] {
+        let ws = scene.until_condition(name, BackendReady, "False", "ControlPlaneUnreachable").await;
+        let said = message(&ws, BackendReady);
+        assert!(said.contains(&cloud.control_plane.url()), "{said}");
+    }
+    cloud.control_plane.restart();
+    scene.until_ready("one").await;
+    scene.until_ready("two").await;
+    assert_eq!(cloud.simulator.live().await.len(), 2);
+    let one = scene.workspace("one").await.status.unwrap();
+    assert_eq!(one.launch.unwrap().attempt, 1, "nothing was replaced for it");
+}
+
+async fn a_wrong_shared_secret_is_named_and_nothing_is_launched() {
+    let scene = Scene::new("ec2-secret").await;
+    let simulator = Simulator::start(scene.dir(), &[]);
+    let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
+    control_plane.ready().await;
+    make_secret(&scene, "another-secret-altogether").await;
+    scene.apply_config(config(&scene, &simulator, &control_plane)).await;
+    let mut operator = operator(&scene);
+    operator.ready().await;
+    scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    let ws = scene.until_condition("one", BackendReady, "False", "Unauthorized").await;
+    let said = message(&ws, BackendReady);
+    assert!(said.contains("tokenSecretRef"), "{said}");
+    assert!(simulator.instances().await.is_empty());
+}
+
+async fn short_capacity_lands_on_the_third_offering() {
+    let cloud = Cloud::start("ec2-short", &[]).await;
+    let subnets = cloud.simulator.ids("subnets");
+    for subnet in &subnets[..2] {
+        let fault = json!({"action": "RunInstances", "effect": "error", "code": "InsufficientInstanceCapacity",
+                           "target": {"instanceType": "t3.medium", "subnet": subnet}});
+        cloud.simulator.post("faults", fault).await;
+    }
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo", "tier": "T2"})).await;
+    let ws = cloud.scene.until_ready("one").await;
+    let status = ws.status.unwrap();
+    let tried: Vec<_> =
+        status.attempts.iter().map(|a| (a.attempt, a.reason.clone().unwrap_or_default())).collect();
+    let short = |attempt| (attempt, "InsufficientCapacity".to_owned());
+    assert_eq!(tried, [short(1), short(2)]);
+    assert_eq!(status.launch.unwrap().attempt, 3);
+    assert_eq!(status.instance.unwrap().instance_type.as_deref(), Some("t3.large"));
+    cloud.assert_exact().await;
+}
+
+async fn an_instance_that_is_killed_is_replaced_once() {
+    let cloud = Cloud::start("ec2-killed", &[]).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    let before = cloud.scene.until_ready("one").await.status.unwrap();
+    let id = before.instance_id.unwrap();
+    let killed = json!({"code": "Server.InternalError", "message": "the host failed"});
+    cloud.simulator.post(&format!("instances/{id}/kill"), killed).await;
+    let is_next = |ws: &Workspace| {
+        let status = ws.status.as_ref().unwrap();
+        status.instance_id.as_deref().is_some_and(|now| now != id)
+            && says(ws, atelier::api::ConditionType::Ready, "True", "Ready")
+    };
+    let after = cloud.scene.until(LATER, "one", "replaced", is_next).await.status.unwrap();
+    assert_eq!(after.launch.unwrap().attempt, 2);
+    assert_eq!(after.storage, before.storage, "its data stay");
+    let live = cloud.simulator.live().await;
+    assert_eq!(live.len(), 1, "{live:#?}");
+    assert_eq!(live[0]["tags"][names::ATTEMPT], "2", "{live:#?}");
+    cloud.assert_exact().await;
+}
