@@ -88,6 +88,35 @@ async fn an_instance_without_our_tags_is_nobodys() {
 }
 
 #[tokio::test]
+async fn whatever_ec2_lists_nobody_is_given_what_is_anothers() {
+    let world = World::new().await;
+    world.ec2.world().unfiltered = true;
+    world.ec2.put_instance("i-1", "running", &owned("c2", "w"));
+    world.ec2.put_instance("i-2", "running", &owned("c1", "v"));
+    world.ec2.put_volume("vol-1", "available", &owned("c2", "w"));
+    world.ec2.put_interface("eni-1", &owned("c2", "w"));
+    let (_, list) = world.get("/cp/workspaces?cluster_id=c1").await;
+    let ids: Vec<_> = list["instances"].as_array().unwrap().iter().map(|one| &one["instance_id"]).collect();
+    assert_eq!(ids, ["i-2"]);
+    let (_, resources) = world.get("/cp/resources?cluster_id=c1").await;
+    assert_eq!((&resources["volumes"], &resources["network_interfaces"]), (&json!([]), &json!([])));
+    for path in ["/cp/workspaces/w/status", "/cp/workspaces/w/status?instance_id=i-404"] {
+        assert_eq!(world.get(path).await.1["observed"], false, "{path}");
+    }
+    for path in [
+        "/cp/workspaces/w",
+        "/cp/workspaces/w?idempotency_key=k",
+        "/cp/volumes/vol-404",
+        "/cp/network-interfaces/eni-404",
+    ] {
+        assert_eq!(world.delete(path).await.1["observed"], false, "{path}");
+    }
+    let old = json!({"workspace_id": "w"});
+    assert_eq!(world.provision(&old).await.0, 201, "another's is not answered as its own");
+    assert_eq!((world.ec2.state("i-1"), world.ec2.state("i-2")), ("running".into(), "running".into()));
+}
+
+#[tokio::test]
 async fn a_console_secret_reads_consoles_and_does_nothing_else() {
     let world = World::new().await;
     fill(&world);

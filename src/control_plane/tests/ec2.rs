@@ -50,6 +50,8 @@ pub struct World {
     pub console: String,
     /// How many instances are on a page.
     pub page: usize,
+    /// Whether lists show everything, whatever the filters say.
+    pub unfiltered: bool,
     /// Whether new instances are hidden from lists.
     pub lag: bool,
     next: u32,
@@ -266,8 +268,10 @@ impl World {
             }
             "CreateVolume" => self.create_volume(parameters),
             "DescribeVolumes" => {
-                let found =
-                    self.volumes.iter().filter(|(id, thing)| matches(id, "volume", thing, parameters));
+                let found = self
+                    .volumes
+                    .iter()
+                    .filter(|(id, thing)| self.unfiltered || matches(id, "volume", thing, parameters));
                 Ok(format!(
                     "<volumeSet>{}</volumeSet>",
                     found.map(|(id, thing)| volume(id, thing)).collect::<String>()
@@ -296,7 +300,9 @@ impl World {
                     )
                 };
                 let found = self.interfaces.iter();
-                let found = found.filter(|(id, thing)| matches(id, "network-interface", thing, parameters));
+                let found = found.filter(|(id, thing)| {
+                    self.unfiltered || matches(id, "network-interface", thing, parameters)
+                });
                 Ok(format!(
                     "<networkInterfaceSet>{}</networkInterfaceSet>",
                     found.map(item).collect::<String>()
@@ -344,7 +350,9 @@ impl World {
         let found: Vec<_> = self
             .instances
             .iter()
-            .filter(|(id, thing)| !thing.hidden && matches(id, "instance", thing, parameters))
+            .filter(|(id, thing)| {
+                !thing.hidden && (self.unfiltered || matches(id, "instance", thing, parameters))
+            })
             .collect();
         let page = found.iter().skip(start).take(self.page);
         let item =
