@@ -3,10 +3,11 @@
 use crate::support::cloud::{ControlPlane, SECRET, Simulator};
 use crate::support::operator::{Operator, QUICK, SHORT_LEASE};
 use crate::support::scene::{Scene, message, says};
+use crate::support::script::run;
 use crate::support::wait::LATER;
 use crate::team::team;
-use atelier::api::ConditionType::{BackendReady, InstanceLaunched};
-use atelier::api::{Team, Workspace, names};
+use atelier::api::ConditionType::{BackendReady, InstanceLaunched, Ready, Stalled};
+use atelier::api::{BackendConfig, Team, Workspace, names};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -21,6 +22,12 @@ trials![
     a_wrong_shared_secret_is_named_and_nothing_is_launched,
     short_capacity_lands_on_the_third_offering,
     an_instance_that_is_killed_is_replaced_once,
+    a_spot_interruption_is_named,
+    a_vcpu_limit_is_named_and_not_asked_for_hot,
+    a_denied_launch_names_the_action,
+    an_instance_that_never_phones_home_shows_its_console,
+    running_boxes_stay_when_the_backend_is_switched,
+    a_seeded_secret_is_found_nowhere,
 ];
 
 /// A scene on EC2: what it runs in.
@@ -243,8 +250,7 @@ async fn an_instance_that_is_killed_is_replaced_once() {
     cloud.simulator.post(&format!("instances/{id}/kill"), killed).await;
     let is_next = |ws: &Workspace| {
         let status = ws.status.as_ref().unwrap();
-        status.instance_id.as_deref().is_some_and(|now| now != id)
-            && says(ws, atelier::api::ConditionType::Ready, "True", "Ready")
+        status.instance_id.as_deref().is_some_and(|now| now != id) && says(ws, Ready, "True", "Ready")
     };
     let after = cloud.scene.until(LATER, "one", "replaced", is_next).await.status.unwrap();
     assert_eq!(after.launch.unwrap().attempt, 2);
@@ -253,4 +259,159 @@ async fn an_instance_that_is_killed_is_replaced_once() {
     assert_eq!(live.len(), 1, "{live:#?}");
     assert_eq!(live[0]["tags"][names::ATTEMPT], "2", "{live:#?}");
     cloud.assert_exact().await;
+}
+
+async fn a_spot_interruption_is_named() {
+    let cloud = Cloud::start("ec2-spot", &[]).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    let id = cloud.scene.until_ready("one").await.status.unwrap().instance_id.unwrap();
+    cloud.simulator.post(&format!("instances/{id}/interrupt-spot"), json!({})).await;
+    let is_next =
+        |ws: &Workspace| ws.status.as_ref().unwrap().instance_id.as_deref().is_some_and(|now| now != id);
+    let after = cloud.scene.until(LATER, "one", "replaced", is_next).await.status.unwrap();
+    let ended = after.attempts.last().unwrap();
+    assert_eq!((ended.reason.as_deref(), ended.instance_id.as_ref()), (Some("SpotInterrupted"), Some(&id)));
+}
+
+async fn a_vcpu_limit_is_named_and_not_asked_for_hot() {
+    let cloud = Cloud::start("ec2-vcpu", &[]).await;
+    let fault = json!({"action": "RunInstances", "effect": "error", "code": "VcpuLimitExceeded",
+                       "message": "You have requested more vCPU capacity than your current vCPU limit of 32"});
+    cloud.simulator.post("faults", fault).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    let ws = cloud.scene.until_condition("one", InstanceLaunched, "False", "VcpuLimitExceeded").await;
+    let said = message(&ws, InstanceLaunched);
+    assert!(said.contains("limit of 32") && said.contains("Service Quotas"), "{said}");
+    assert!(says(&ws, Stalled, "True", "VcpuLimitExceeded"));
+    let launch = ws.status.unwrap().launch.unwrap();
+    assert_eq!(launch.attempt, 1);
+    let pause = launch.not_before.unwrap().0.duration_since(launch.started_at.0);
+    assert!(pause.as_secs() >= 59, "asked again after {pause}");
+}
+
+async fn a_denied_launch_names_the_action() {
+    let cloud = Cloud::start("ec2-denied", &[]).await;
+    let fault = json!({"action": "RunInstances", "effect": "error", "code": "UnauthorizedOperation",
+                       "message": "You are not authorized to perform this operation", "status": 403});
+    cloud.simulator.post("faults", fault).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    // Whichever comes first: the launch, or the preflight that tries one.
+    let is_denied = |ws: &Workspace| {
+        says(ws, InstanceLaunched, "False", "LaunchDenied") || says(ws, BackendReady, "False", "Unauthorized")
+    };
+    let ws = cloud.scene.until(LATER, "one", "denied", is_denied).await;
+    let said = [message(&ws, InstanceLaunched), message(&ws, BackendReady)].concat();
+    assert!(said.contains("UnauthorizedOperation") && said.contains("RunInstances"), "{said}");
+    assert!(cloud.simulator.instances().await.is_empty());
+}
+
+async fn an_instance_that_never_phones_home_shows_its_console() {
+    let cloud = Cloud::start("ec2-silent", &[]).await;
+    cloud.simulator.post("boot-faults", json!({"effect": "never-call"})).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "silent"})).await;
+    let is_said = |ws: &Workspace| says(ws, Ready, "False", "BootTimeout");
+    let ws = cloud.scene.until(LATER, "one", "BootTimeout", is_said).await;
+    let status = ws.status.as_ref().unwrap();
+    let id = status.instance_id.as_deref().unwrap();
+    let diagnosis = status.diagnosis.as_ref().unwrap();
+    assert!(diagnosis.summary.contains(id), "{diagnosis:#?}");
+    assert!(diagnosis.log_tail.as_deref().is_some_and(|tail| !tail.is_empty()), "{diagnosis:#?}");
+}
+
+async fn running_boxes_stay_when_the_backend_is_switched() {
+    let scene = Scene::new("ec2-switch").await;
+    let simulator = Simulator::start(scene.dir(), &["--boot", "scripted", "--stage-ms", "20"]);
+    let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
+    control_plane.ready().await;
+    make_secret(&scene, SECRET).await;
+    let mut spec = config(&scene, &simulator, &control_plane);
+    spec["registry"] =
+        json!({"advertiseURL": format!("http://{}", scene.registry()), "allowPlaintext": true});
+    spec["backend"] = json!("Docker");
+    scene.apply_config(spec.clone()).await;
+    let _operator = scene.operator(&[]).await;
+    scene.apply_workspace("old", json!({"runtime": "echo"})).await;
+    let before = scene.until_ready("old").await.status.unwrap();
+
+    spec["backend"] = json!("EC2");
+    scene.apply_config(spec).await;
+    scene
+        .soon("new boxes go to EC2", async || {
+            let config: Api<BackendConfig> = Api::all(scene.client.clone());
+            let ec2 = config.get(&scene.name).await.unwrap().status.and_then(|status| status.ec2);
+            ec2.map(|_| ()).ok_or_else(|| "the control plane is not in use yet".to_owned())
+        })
+        .await;
+    scene.apply_workspace("new", json!({"runtime": "echo"})).await;
+    let new = scene.until_ready("new").await.status.unwrap();
+    assert!(new.instance_id.unwrap().starts_with("i-"));
+    let old = scene.workspace("old").await;
+    let after = old.status.as_ref().unwrap();
+    assert_eq!((&after.instance_id, &after.placement), (&before.instance_id, &before.placement));
+    assert!(says(&old, Ready, "True", "Ready"));
+    assert_eq!(scene.container("old").id, before.instance_id.unwrap());
+
+    for name in ["old", "new"] {
+        scene.delete::<Workspace>(name).await;
+    }
+    scene
+        .within(LATER, "each is gone where its record says", async || {
+            let (boxes, live) = (scene.containers(), simulator.live().await);
+            let left = scene.workspaces().await.len();
+            if boxes.is_empty() && live.is_empty() && left == 0 {
+                Ok(())
+            } else {
+                Err(format!("{} containers, {} instances, {left} Workspaces", boxes.len(), live.len()))
+            }
+        })
+        .await;
+}
+
+/// The ways in which a secret could hide in a text.
+fn disguises(secret: &str) -> Vec<String> {
+    use data_encoding::BASE64;
+    // Whatever stands before it, one of three shifts of it stands in a base64 text.
+    let shifted = |by: usize| {
+        let text = BASE64.encode(format!("{}{secret}", "x".repeat(by)).as_bytes());
+        text[4..text.len() - 4].to_owned()
+    };
+    let half = secret.len() / 2;
+    let mut all: Vec<_> = (0..3).map(shifted).collect();
+    all.extend([secret.to_owned(), secret[..half].to_owned(), secret[half..].to_owned()]);
+    all.push(secret.replace('/', "%2F"));
+    all.push(secret.replace('/', "\\/"));
+    all
+}
+
+async fn a_seeded_secret_is_found_nowhere() {
+    const SEEDED: &str = "seeded/k3y+that=nobody/may-ever-see-again";
+    let cloud = Cloud::start("ec2-seeded", &[]).await;
+    let scene = &cloud.scene;
+    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.name);
+    let secret = json!({"metadata": {"name": "model"}, "stringData": {"MODEL_KEY": SEEDED}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    let spec = json!({
+        "runtime": "echo", "envFrom": [{"secretRef": {"name": "model"}}],
+        "files": [{"path": "key.txt", "secretKeyRef": {"name": "model", "key": "MODEL_KEY"}}],
+    });
+    scene.apply_workspace("one", spec).await;
+    let id = scene.until_ready("one").await.status.unwrap().instance_id.unwrap();
+    cloud.simulator.post(&format!("instances/{id}/stop"), json!({})).await;
+    scene.until_condition("one", InstanceLaunched, "False", "InstanceStopped").await;
+
+    let mut places = vec![
+        ("the simulator's log".to_owned(), cloud.simulator.get("calls").await.to_string()),
+        ("the instances".to_owned(), cloud.simulator.get("instances").await.to_string()),
+        ("the Workspace".to_owned(), serde_json::to_string(&scene.workspace("one").await).unwrap()),
+        ("events".to_owned(), run(scene.kubectl().args(["get", "events", "-o", "json"])).unwrap()),
+    ];
+    for file in [&cloud.operator.log, &cloud.control_plane.log] {
+        places.push((file.display().to_string(), std::fs::read_to_string(file).unwrap()));
+    }
+    for (place, text) in &places {
+        assert!(!text.is_empty(), "{place} is empty: the test is blind");
+        for hidden in disguises(SEEDED).into_iter().chain(disguises(SECRET)) {
+            assert!(!text.contains(&hidden), "{hidden:?} is in {place}");
+        }
+    }
 }

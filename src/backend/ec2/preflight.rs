@@ -10,6 +10,21 @@ use std::collections::BTreeMap;
 
 /// How far the control plane's clock may be from ours: `not_after` is compared by its clock.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// What is said of a launch that was tried without launching.
+const DURING: &str = "a launch that was only tried";
+
+/// Whether a problem comes and goes with what EC2 has to give.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NoCapacity
+            | ErrorKind::SubnetFull
+            | ErrorKind::VcpuLimit
+            | ErrorKind::Throttled
+            | ErrorKind::Busy
+    )
+}
+
 impl Cloud {
     /// Asks the control plane who it is, and whether what would be launched may be.
     pub(crate) async fn preflight(&self) -> Result<Preflight, BackendError> {
@@ -55,10 +70,12 @@ impl Cloud {
             );
             return Err(BackendError::new(ErrorKind::Failed, detail));
         }
-        let Some(first) = reply.problems.first() else { return Ok(reply) };
-        let during = "a launch that was tried without launching";
-        let all: Vec<_> = reply.problems.iter().map(|p| fault::error(during, 400, p).detail).collect();
-        let kind = match fault::error(during, 400, first).kind {
+        // What is short today may be there tomorrow, and each launch says so for itself.
+        let problems = reply.problems.iter().map(|problem| fault::error(DURING, 400, problem));
+        let problems: Vec<_> = problems.filter(|problem| !is_passing(problem.kind)).collect();
+        let Some(first) = problems.first() else { return Ok(reply) };
+        let all: Vec<_> = problems.iter().map(|problem| problem.detail.as_str()).collect();
+        let kind = match first.kind {
             ErrorKind::Denied => ErrorKind::Unauthorized,
             ErrorKind::Refused => ErrorKind::Invalid,
             kind => kind,
