@@ -26,7 +26,10 @@ start() {
     local pidfile=$1 log=$2
     shift 2
     ATELIER_PIDFILE=$pidfile setsid "$@" >>"$log" 2>&1 </dev/null &
-    echo $! >"$pidfile"
+    local pid=$!
+    echo "$pid" >"$pidfile"
+    # Until it has become the command it does not carry the name, and would be taken for one that has ended.
+    until running "$pidfile" || gone "$pid"; do sleep 0.02; done
 }
 
 # running PIDFILE: whether the process that start() put there still lives. A pid that went to
