@@ -154,7 +154,9 @@ fn wants_tail(said: &Description, before: &WorkspaceStatus) -> Option<String> {
     let diagnosis = said.status.diagnosis.as_ref().filter(|d| wants_log(d))?;
     let known = before.diagnosis.as_ref();
     let is_known = known.is_some_and(|k| k.cause == diagnosis.cause && k.summary == diagnosis.summary);
-    if is_known { None } else { said.status.instance_id.clone() }
+    // The box of an attempt that just ended is still there.
+    let id = said.status.instance_id.as_ref().or(before.instance_id.as_ref());
+    if is_known { None } else { id.cloned() }
 }
 
 async fn write(

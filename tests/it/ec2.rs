@@ -7,6 +7,7 @@ use crate::support::script::run;
 use crate::support::wait::LATER;
 use crate::team::team;
 use atelier::api::ConditionType::{BackendReady, InstanceLaunched, Ready, Stalled};
+use atelier::api::workspace::{Outcome, WorkspaceStatus};
 use atelier::api::{BackendConfig, Team, Workspace, names};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::PostParams;
@@ -22,6 +23,7 @@ trials![
     a_wrong_shared_secret_is_named_and_nothing_is_launched,
     short_capacity_lands_on_the_third_offering,
     an_instance_that_is_killed_is_replaced_once,
+    an_instance_stopped_behind_our_back_is_started_again,
     a_spot_interruption_is_named,
     a_vcpu_limit_is_named_and_not_asked_for_hot,
     a_denied_launch_names_the_action,
@@ -261,11 +263,29 @@ async fn an_instance_that_is_killed_is_replaced_once() {
     cloud.assert_exact().await;
 }
 
+async fn an_instance_stopped_behind_our_back_is_started_again() {
+    let cloud = Cloud::start("ec2-stopped", &[]).await;
+    cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    let before = cloud.scene.until_ready("one").await.status.unwrap();
+    let id = before.instance_id.clone().unwrap();
+    let stopped = json!({"code": "Client.UserInitiatedShutdown", "message": "somebody stopped it"});
+    cloud.simulator.post(&format!("instances/{id}/stop"), stopped).await;
+    let started = |status: &WorkspaceStatus| status.instance.as_ref().and_then(|i| i.started_at.clone());
+    let is_again = |ws: &Workspace| {
+        let status = ws.status.as_ref().unwrap();
+        started(status) > started(&before) && says(ws, Ready, "True", "Ready")
+    };
+    let after = cloud.scene.until(LATER, "one", "runs again", is_again).await.status.unwrap();
+    assert_eq!((after.instance_id, after.launch.unwrap().attempt), (before.instance_id, 1), "not replaced");
+    assert_eq!(cloud.simulator.instances().await.len(), 1);
+}
+
 async fn a_spot_interruption_is_named() {
     let cloud = Cloud::start("ec2-spot", &[]).await;
     cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
     let id = cloud.scene.until_ready("one").await.status.unwrap().instance_id.unwrap();
-    cloud.simulator.post(&format!("instances/{id}/interrupt-spot"), json!({})).await;
+    let taken = json!({"code": "Server.SpotInstanceTermination", "message": "taken back"});
+    cloud.simulator.post(&format!("instances/{id}/interrupt-spot"), taken).await;
     let is_next =
         |ws: &Workspace| ws.status.as_ref().unwrap().instance_id.as_deref().is_some_and(|now| now != id);
     let after = cloud.scene.until(LATER, "one", "replaced", is_next).await.status.unwrap();
@@ -275,13 +295,17 @@ async fn a_spot_interruption_is_named() {
 
 async fn a_vcpu_limit_is_named_and_not_asked_for_hot() {
     let cloud = Cloud::start("ec2-vcpu", &[]).await;
-    let fault = json!({"action": "RunInstances", "effect": "error", "code": "VcpuLimitExceeded",
-                       "message": "You have requested more vCPU capacity than your current vCPU limit of 32"});
+    let fault = json!({"action": "RunInstances", "effect": "error", "code": "VcpuLimitExceeded"});
     cloud.simulator.post("faults", fault).await;
     cloud.scene.apply_workspace("one", json!({"runtime": "echo"})).await;
-    let ws = cloud.scene.until_condition("one", InstanceLaunched, "False", "VcpuLimitExceeded").await;
+    let is_refused = |ws: &Workspace| {
+        let outcome =
+            ws.status.as_ref().and_then(|status| status.launch.as_ref()).map(|launch| launch.outcome);
+        says(ws, InstanceLaunched, "False", "VcpuLimitExceeded") && outcome == Some(Outcome::Refused)
+    };
+    let ws = cloud.scene.until(LATER, "one", "refused", is_refused).await;
     let said = message(&ws, InstanceLaunched);
-    assert!(said.contains("limit of 32") && said.contains("Service Quotas"), "{said}");
+    assert!(said.contains("VcpuLimitExceeded") && said.contains("quota"), "{said}");
     assert!(says(&ws, Stalled, "True", "VcpuLimitExceeded"));
     let launch = ws.status.unwrap().launch.unwrap();
     assert_eq!(launch.attempt, 1);
@@ -307,14 +331,20 @@ async fn a_denied_launch_names_the_action() {
 
 async fn an_instance_that_never_phones_home_shows_its_console() {
     let cloud = Cloud::start("ec2-silent", &[]).await;
+    // A process that has just begun to listen waits for a whole one before it calls a box silent.
+    let mut spec = config(&cloud.scene, &cloud.simulator, &cloud.control_plane);
+    spec["heartbeat"] = json!({"ttlSeconds": 3});
+    cloud.scene.apply_config(spec).await;
     cloud.simulator.post("boot-faults", json!({"effect": "never-call"})).await;
     cloud.scene.apply_workspace("one", json!({"runtime": "silent"})).await;
     let is_said = |ws: &Workspace| says(ws, Ready, "False", "BootTimeout");
     let ws = cloud.scene.until(LATER, "one", "BootTimeout", is_said).await;
     let status = ws.status.as_ref().unwrap();
-    let id = status.instance_id.as_deref().unwrap();
+    // Before or after the next attempt is recorded.
+    let ended = || status.attempts.last().and_then(|attempt| attempt.instance_id.clone());
+    let id = status.instance_id.clone().or_else(ended).unwrap();
     let diagnosis = status.diagnosis.as_ref().unwrap();
-    assert!(diagnosis.summary.contains(id), "{diagnosis:#?}");
+    assert!(diagnosis.summary.contains(&id), "{diagnosis:#?}");
     assert!(diagnosis.log_tail.as_deref().is_some_and(|tail| !tail.is_empty()), "{diagnosis:#?}");
 }
 
@@ -395,9 +425,7 @@ async fn a_seeded_secret_is_found_nowhere() {
         "files": [{"path": "key.txt", "secretKeyRef": {"name": "model", "key": "MODEL_KEY"}}],
     });
     scene.apply_workspace("one", spec).await;
-    let id = scene.until_ready("one").await.status.unwrap().instance_id.unwrap();
-    cloud.simulator.post(&format!("instances/{id}/stop"), json!({})).await;
-    scene.until_condition("one", InstanceLaunched, "False", "InstanceStopped").await;
+    scene.until_ready("one").await;
 
     let mut places = vec![
         ("the simulator's log".to_owned(), cloud.simulator.get("calls").await.to_string()),

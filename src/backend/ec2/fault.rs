@@ -3,7 +3,8 @@
 use crate::backend::{BackendError, ErrorKind};
 use atelier_wire::control_plane::{ErrorBody, FaultClass, codes};
 
-/// What an EC2 code means for a launch, and what a person can do. See
+/// What an EC2 code means for a launch, and where in the BackendConfig a person can mend it; what is mended
+/// elsewhere, the control plane says. See
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-error-codes.html>.
 struct Row {
     code: &'static str,
@@ -15,52 +16,28 @@ const fn row(code: &'static str, kind: ErrorKind, hint: &'static str) -> Row {
     Row { code, kind, hint }
 }
 
-const OFFER_MORE: &str =
-    "another instance type or subnet of the platform is tried; more can be named in spec.ec2";
-const MORE_VCPUS: &str = "ask AWS for a higher limit (Service Quotas, EC2), or end instances";
-const PERMIT: &str = "permit the action in the IAM policy of the control plane";
 const CORRECT_AMI: &str = "correct spec.ec2.amiID or the runtime's amiID: it must exist in this region";
 const KMS: &str = "enable the KMS key and let the control plane use it, or name another in spec.ec2";
 
 const TABLE: &[Row] = &[
-    row("InsufficientInstanceCapacity", ErrorKind::NoCapacity, OFFER_MORE),
-    row("InsufficientHostCapacity", ErrorKind::NoCapacity, OFFER_MORE),
-    row("InsufficientCapacity", ErrorKind::NoCapacity, OFFER_MORE),
-    row("InsufficientReservedInstanceCapacity", ErrorKind::NoCapacity, OFFER_MORE),
-    row("SpotMaxPriceTooLow", ErrorKind::NoCapacity, OFFER_MORE),
+    row("InsufficientInstanceCapacity", ErrorKind::NoCapacity, ""),
+    row("InsufficientHostCapacity", ErrorKind::NoCapacity, ""),
+    row("InsufficientCapacity", ErrorKind::NoCapacity, ""),
+    row("InsufficientReservedInstanceCapacity", ErrorKind::NoCapacity, ""),
+    row("SpotMaxPriceTooLow", ErrorKind::NoCapacity, ""),
     // Not in this zone, or not any more: to us it is short for a while, and the next is tried.
-    row(
-        "Unsupported",
-        ErrorKind::NoCapacity,
-        "this instance type is not to be had in this zone: name another",
-    ),
-    row(
-        "InsufficientFreeAddressesInSubnet",
-        ErrorKind::SubnetFull,
-        "free addresses, or name more subnets in spec.ec2.subnetIDs",
-    ),
-    row("VcpuLimitExceeded", ErrorKind::VcpuLimit, MORE_VCPUS),
-    row("InstanceLimitExceeded", ErrorKind::VcpuLimit, MORE_VCPUS),
-    row("MaxSpotInstanceCountExceeded", ErrorKind::VcpuLimit, MORE_VCPUS),
-    row(
-        "VolumeLimitExceeded",
-        ErrorKind::VcpuLimit,
-        "ask AWS for a higher limit of EBS storage (Service Quotas, EBS)",
-    ),
-    row(
-        "MaxIOPSLimitExceeded",
-        ErrorKind::VcpuLimit,
-        "ask AWS for a higher limit of EBS IOPS (Service Quotas, EBS)",
-    ),
-    row("UnauthorizedOperation", ErrorKind::Denied, PERMIT),
-    row("AuthFailure", ErrorKind::Denied, "correct the AWS credentials of the control plane"),
-    row(
-        "OptInRequired",
-        ErrorKind::Denied,
-        "the AWS account is not subscribed to this AMI or service: subscribe, or name another AMI",
-    ),
-    row("PendingVerification", ErrorKind::Denied, "AWS is still verifying the account: wait for its mail"),
-    row("Blocked", ErrorKind::Denied, "AWS has blocked the account: ask AWS Support"),
+    row("Unsupported", ErrorKind::NoCapacity, ""),
+    row("InsufficientFreeAddressesInSubnet", ErrorKind::SubnetFull, ""),
+    row("VcpuLimitExceeded", ErrorKind::VcpuLimit, ""),
+    row("InstanceLimitExceeded", ErrorKind::VcpuLimit, ""),
+    row("MaxSpotInstanceCountExceeded", ErrorKind::VcpuLimit, ""),
+    row("VolumeLimitExceeded", ErrorKind::VcpuLimit, ""),
+    row("MaxIOPSLimitExceeded", ErrorKind::VcpuLimit, ""),
+    row("UnauthorizedOperation", ErrorKind::Denied, ""),
+    row("AuthFailure", ErrorKind::Denied, ""),
+    row("OptInRequired", ErrorKind::Denied, ""),
+    row("PendingVerification", ErrorKind::Denied, ""),
+    row("Blocked", ErrorKind::Denied, ""),
     row(
         "DryRunOperation",
         ErrorKind::Refused,
@@ -96,7 +73,7 @@ const TABLE: &[Row] = &[
         "make registry.caBundle smaller: user-data ends at 16 KB",
     ),
     row("TagLimitExceeded", ErrorKind::Refused, "an instance takes 50 tags at most"),
-    row("IdempotentInstanceTerminated", ErrorKind::Ended, "the next attempt follows by itself"),
+    row("IdempotentInstanceTerminated", ErrorKind::Ended, ""),
     row("RequestLimitExceeded", ErrorKind::Throttled, ""),
     row("Throttling", ErrorKind::Throttled, ""),
     row("ThrottlingException", ErrorKind::Throttled, ""),
@@ -106,16 +83,8 @@ const TABLE: &[Row] = &[
     row("IncorrectState", ErrorKind::Busy, ""),
     row("VolumeInUse", ErrorKind::Busy, ""),
     // The control plane's own.
-    row(
-        codes::NOT_ALLOWED,
-        ErrorKind::Denied,
-        "allow it in the control plane's settings, or name another in spec.ec2",
-    ),
-    row(
-        codes::FORBIDDEN,
-        ErrorKind::Unauthorized,
-        "the shared secret must be bound to this cluster's id in the control plane's settings",
-    ),
+    row(codes::NOT_ALLOWED, ErrorKind::Denied, ""),
+    row(codes::FORBIDDEN, ErrorKind::Unauthorized, ""),
     row(
         codes::UNAUTHENTICATED,
         ErrorKind::Unauthorized,
@@ -130,11 +99,7 @@ const TABLE: &[Row] = &[
     row(codes::EXPIRED, ErrorKind::Failed, ""),
     row(codes::NOT_VISIBLE_YET, ErrorKind::Busy, ""),
     row(codes::UNKNOWN_OUTCOME, ErrorKind::Failed, ""),
-    row(
-        codes::UPSTREAM_UNREACHABLE,
-        ErrorKind::ControlPlaneUnreachable,
-        "see the control plane's /readyz: it has no AWS credentials, or cannot reach EC2",
-    ),
+    row(codes::UPSTREAM_UNREACHABLE, ErrorKind::ControlPlaneUnreachable, ""),
 ];
 
 /// The error that an answer of the control plane is. `during` says what was asked.
@@ -176,11 +141,10 @@ mod tests {
     fn a_code_stands_once_in_the_table_and_its_hint_in_the_message() {
         let codes: BTreeSet<_> = TABLE.iter().map(|row| row.code).collect();
         assert_eq!(codes.len(), TABLE.len());
-        let denied = of("UnauthorizedOperation");
-        assert_eq!(
-            denied.detail,
-            "launch: no (UnauthorizedOperation); permit the action in the IAM policy of the control plane"
-        );
+        assert_eq!(of("VcpuLimitExceeded").detail, "launch: no (VcpuLimitExceeded)");
+        let ami = "launch: no (InvalidAMIID.NotFound); correct spec.ec2.amiID or the runtime's amiID: it must exist in \
+                   this region";
+        assert_eq!(of("InvalidAMIID.NotFound").detail, ami);
     }
 
     #[test]
