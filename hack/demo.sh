@@ -112,12 +112,17 @@ YAML
 start_controller
 kubectl apply --namespace "$NAMESPACE" -f "$ROOT/examples/design-studio.yaml" >/dev/null
 
-# One line whenever something changed, until the Team is Ready or says that it never will be.
-progress() { kubectl get workspaces --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}{"\n"}{end}' 2>/dev/null || true; }
-team_is() { [ "$(kubectl get team "$TEAM" --namespace "$NAMESPACE" -o "jsonpath={.status.conditions[?(@.type==\"$1\")].status}")" = True ]; }
+# One line whenever something changed, until the Team is Ready or says that it never will be. What is said of an
+# earlier generation of the spec does not count.
+progress() { kubectl get workspaces --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.generation} {.status.conditions[?(@.type=="Ready")].observedGeneration} {.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}{"\n"}{end}' 2>/dev/null || true; }
+team_is() {
+    local generation said of
+    read -r generation said of < <(kubectl get team "$TEAM" --namespace "$NAMESPACE" -o "jsonpath={.metadata.generation} {.status.conditions[?(@.type==\"$1\")].status} {.status.conditions[?(@.type==\"$1\")].observedGeneration}" && echo)
+    [ "$said" = True ] && [ "$of" = "$generation" ]
+}
 before='' deadline=$((SECONDS + 180 + boot_timeout))
 until team_is Ready; do
-    now=$(progress | awk '$2 == "True" { ready++ } $2 != "True" { why[$3 ? $3 : "not looked at"]++ }
+    now=$(progress | awk '$1 != $2 { why["not looked at"]++; next } $3 == "True" { ready++; next } { why[$4]++ }
         END { printf "%d of %d ready", ready, NR; for (reason in why) printf ", %d %s", why[reason], reason }')
     [ "$now" = "$before" ] || say "$now"
     before=$now

@@ -114,6 +114,18 @@ fn ready_of_an_earlier_generation_does_not_count() {
 }
 
 #[test]
+fn what_was_wrong_with_an_earlier_generation_stalls_nothing() {
+    let mut mended = failing("a", Reason::TierNotAllowed, "T4 is not allowed");
+    mended.metadata.generation = Some(2);
+    let status = report(&[("a", Some(mended))], &[]);
+    assert_eq!(
+        (reason(&status, Stalled), reason(&status, Reconciling)),
+        (String::new(), "MembersNotReady".into())
+    );
+    assert_eq!(status.members.unwrap().not_ready[0].reason, "NotYetSeen");
+}
+
+#[test]
 fn a_suspended_team_is_neither_reconciling_nor_stalled() {
     let status = report(&[("a", Some(stopped("a"))), ("b", Some(stopped("b")))], &[]);
     assert_eq!(reason(&status, Ready), "Suspended");

@@ -97,14 +97,14 @@ fn standing(workspace: Option<&Workspace>, trouble: Option<&Trouble>) -> Standin
     let Some(ready) = find(conditions, ConditionType::Ready) else {
         return unseen("the operator has not looked at its Workspace yet");
     };
-    if is_true(conditions, ConditionType::Ready) {
-        return if current {
-            Standing::Ready
-        } else {
-            unseen("the operator has not looked at its change yet")
-        };
+    // What was wrong with an earlier generation may be what this one mends.
+    if !current {
+        return unseen("the operator has not looked at its change yet");
     }
-    if current && is_true(conditions, ConditionType::Suspended) && workspace.spec.suspend {
+    if is_true(conditions, ConditionType::Ready) {
+        return Standing::Ready;
+    }
+    if is_true(conditions, ConditionType::Suspended) && workspace.spec.suspend {
         return Standing::Suspended;
     }
     let severity = if is_true(conditions, ConditionType::Stalled) {
