@@ -111,7 +111,9 @@ fn tier<'a>(
         if tier <= Tier::T2 {
             return Ok(None);
         }
-        let message = format!("spec.tier: {tier:?} is not allowed; without spec.policy.tiers T1 and T2 are");
+        let message = format!(
+            "spec.tier: {tier:?} is not allowed; without BackendConfig spec.policy.tiers T1 and T2 are"
+        );
         return Err(Problem::new(Reason::TierNotAllowed, message));
     };
     let here = |t: &&TierPolicy| t.namespaces.as_ref().is_none_or(|n| n.iter().any(|n| n == namespace));
