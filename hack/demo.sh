@@ -175,7 +175,10 @@ Three things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HO
   1. Kill $whose and watch it come back:
        $kill_it; $k get ws -w
   2. Ask for what the platform does not allow, and read what is wrong and how to mend it:
-       $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T4"}}}'; $k describe team $TEAM
+       $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T4"}}}'
+       $k wait --for=condition=Stalled team/$TEAM; $k describe team $TEAM
+     and take it back:
+       $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T1"}}}'
   3. Who is around, as one of the agents sees it:
        $who
 Then: make demo-down

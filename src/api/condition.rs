@@ -244,6 +244,13 @@ impl Reason {
     pub fn parse(word: &str) -> Option<Reason> {
         Self::ALL.iter().copied().find(|r| r.as_str() == word)
     }
+
+    /// What a person can do, where a message with this reason does not say it itself.
+    pub fn fix_beyond(self, message: &str) -> Option<&'static str> {
+        // These messages always end with what to create.
+        let says_so = matches!(self, Self::NoBackend | Self::ReferenceNotFound);
+        Some(self.fix()).filter(|fix| !fix.is_empty() && !says_so && !message.contains(fix))
+    }
 }
 
 /// The longest message that a condition carries, in bytes.

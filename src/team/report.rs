@@ -144,12 +144,23 @@ fn members_ready(members: &Rollup) -> Word {
         };
         let sentences: Vec<String> = members.not_ready.iter().map(super::rollup::Laggard::sentence).collect();
         let sentences: Vec<&str> = sentences.iter().map(String::as_str).collect();
-        return (Status::False, reason, format!("{counts}{suspended}. {}", some_of(&sentences)));
+        let hint = hint(members);
+        return (Status::False, reason, format!("{counts}{suspended}. {}{hint}", some_of(&sentences)));
     }
     if !members.suspended.is_empty() {
         return (Status::False, Reason::Suspended, format!("{counts}{suspended}"));
     }
     (Status::True, Reason::AllReady, counts)
+}
+
+/// What a person can do about the members that are named; each thing is said once.
+fn hint(members: &Rollup) -> String {
+    let mut fixes: Vec<&str> = Vec::new();
+    for laggard in members.not_ready.iter().take(NAMED).filter(|l| l.severity != Severity::OnTheWay) {
+        let fix = Reason::parse(&laggard.reason).and_then(|reason| reason.fix_beyond(&laggard.message));
+        fixes.extend(fix.filter(|fix| !fixes.contains(fix)));
+    }
+    if fixes.is_empty() { String::new() } else { format!(". Hint: {}", fixes.join(" ")) }
 }
 
 /// The first three, and how many more there are.

@@ -93,7 +93,9 @@ fn the_worst_three_are_named_with_reason_and_box() {
     assert_eq!(
         message,
         "1 of 5 members are ready. c: ImageNotFound: no image x; \
-         b: HeartbeatLost, box 0123456789ab: silent for 200 s; a: Booting: boots; and 1 more"
+         b: HeartbeatLost, box 0123456789ab: silent for 200 s; a: Booting: boots; and 1 more. \
+         Hint: Correct the runtime's image in the BackendConfig, or load the image on the engine. \
+         See the agent's log; restart it with spec.restartedAt if it hangs."
     );
     assert_eq!(word(&status, Ready).1, "MembersStalled");
     assert_eq!(word(&status, Stalled).1, "MembersStalled");
@@ -101,6 +103,17 @@ fn the_worst_three_are_named_with_reason_and_box() {
     let listed: Vec<&str> = members.not_ready.iter().map(|m| m.name.as_str()).collect();
     assert_eq!((members.total, members.ready, listed), (5, 1, vec!["c", "b", "a", "d"]));
     assert_eq!(members.not_ready[1].instance_id, Some("0123456789abcdef".repeat(4)));
+}
+
+#[test]
+fn what_mends_several_members_is_said_once_and_what_their_messages_say_not_again() {
+    let tier = |member| Some(failing(member, Reason::TierNotAllowed, "T4 is not allowed"));
+    let status = report(&[("a", tier("a")), ("b", tier("b"))], &[]);
+    let (_, _, message) = word(&status, Ready);
+    assert_eq!(message.matches(Reason::TierNotAllowed.fix()).count(), 1, "{message}");
+    let missing = failing("a", Reason::NoBackend, "there is none: create it");
+    let (_, _, message) = word(&report(&[("a", Some(missing))], &[]), Ready);
+    assert!(message.ends_with("there is none: create it"), "{message}");
 }
 
 #[test]
