@@ -93,7 +93,8 @@ impl Describer<'_> {
 
     pub(super) fn agent_connected(&self) -> Said {
         let type_ = ConditionType::AgentConnected;
-        if self.seen.place.is_ok() && self.seen.boxes.is_ok() && self.running().is_none() {
+        let is_told = self.seen.place.is_ok() && self.seen.boxes.is_ok();
+        if self.running().is_none() && (is_told || self.before.launch.is_none()) {
             return self.no_running_box();
         }
         let kept = condition::find(&self.before.conditions, type_);
@@ -142,19 +143,24 @@ impl Describer<'_> {
                 format!("its registration was refused: {why}"),
             );
         }
-        let Some(mine) = self.running() else {
-            return (Status::Unknown, Reason::Booting, "it has not registered".into());
-        };
-        if boot(self.before, self.seen, mine, self.now) == Boot::NeverRegistered {
-            let stages: Vec<_> = self.seen.agent.stages.iter().map(|s| s.stage.to_string()).collect();
-            let said = match stages.as_slice() {
-                [] => "it made other calls".to_owned(),
-                stages => format!("it posted the boot stages {}", stages.join(", ")),
-            };
-            let message = format!("{} runs and has called, but never registered: {said}", mine.id);
-            return (Status::False, Reason::NeverRegistered, message);
+        let Some(mine) = self.running() else { return self.no_running_box() };
+        match boot(self.before, self.seen, mine, self.now) {
+            Boot::NeverRegistered => {
+                let stages: Vec<_> = self.seen.agent.stages.iter().map(|s| s.stage.to_string()).collect();
+                let said = match stages.as_slice() {
+                    [] => "it made other calls".to_owned(),
+                    stages => format!("it posted the boot stages {}", stages.join(", ")),
+                };
+                let message = format!("{} runs and has called, but never registered: {said}", mine.id);
+                (Status::False, Reason::NeverRegistered, message)
+            }
+            Boot::TimedOut { .. } => {
+                (Status::Unknown, Reason::BootTimeout, "it has not registered, nor called at all".into())
+            }
+            Boot::Booting { .. } | Boot::Called { .. } | Boot::Connected => {
+                (Status::Unknown, Reason::Booting, "it has not registered yet".into())
+            }
         }
-        (Status::Unknown, Reason::Booting, "it has not registered yet".into())
     }
 
     /// What is said of an agent whose box does not run: the box's own trouble.

@@ -49,6 +49,38 @@ async fn a_missing_backend_is_awaited_for_two_minutes_then_a_person_is_asked() {
     assert!(is_true(&driver.status().conditions, ConditionType::Stalled));
 }
 
+/// What is said of the agent: status, reason and message.
+fn agent(driver: &Driver) -> (String, String, String) {
+    let conditions = driver.status().conditions;
+    let said = find(&conditions, ConditionType::AgentConnected).unwrap();
+    (said.status.clone(), said.reason.clone(), said.message.clone())
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_boot_where_there_is_no_box() {
+    let mut no_config = Driver::new();
+    no_config.config = None;
+    let no_engine = Driver::new();
+    no_engine.world.set_down(true);
+    for (mut driver, reason) in [(no_config, "NoBackend"), (no_engine, "DockerUnreachable")] {
+        driver.pass().await;
+        let (status, why, message) = agent(&driver);
+        assert_eq!((status.as_str(), why.as_str()), ("Unknown", reason));
+        assert_eq!(message, "there is no box that is known to run");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_whose_time_to_boot_is_over_is_not_said_to_boot() {
+    let mut driver = Driver::new();
+    driver.agent_speaks = false;
+    driver.settle().await;
+    assert_eq!(ready(&driver).0, "BootTimeout");
+    assert!(is_true(&driver.status().conditions, ConditionType::Stalled));
+    let (status, why, _) = agent(&driver);
+    assert_eq!((status.as_str(), why.as_str()), ("Unknown", "BootTimeout"));
+}
+
 #[tokio::test]
 async fn a_failing_backend_is_said_in_its_own_words() {
     let mut driver = Driver::new();
