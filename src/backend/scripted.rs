@@ -32,6 +32,7 @@ struct State {
     violations: Vec<String>,
     missing_images: BTreeSet<String>,
     pulled: BTreeSet<String>,
+    pulls_last: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +99,11 @@ impl World {
 
     pub(crate) fn forget_image(&self, image: &str) {
         self.lock().missing_images.insert(image.to_owned());
+    }
+
+    /// Whether pulls are under way and bring no news.
+    pub(crate) fn set_pulls_last(&self, last: bool) {
+        self.lock().pulls_last = last;
     }
 
     pub(crate) fn load_image(&self, image: &str) {
@@ -204,6 +210,9 @@ impl World {
         Ok(match (state.missing_images.contains(&image), state.pulled.contains(&image)) {
             (false, _) => ImageState::Present,
             (true, false) => ImageState::Missing,
+            (true, true) if state.pulls_last => {
+                ImageState::Pulling { how_far: None, failed_before: Some("no such image".into()) }
+            }
             (true, true) => ImageState::Failed("no such image".into(), state.now),
         })
     }

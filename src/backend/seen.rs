@@ -108,8 +108,13 @@ pub enum ImageState {
     Present,
     /// It is not, and nothing has been tried.
     Missing,
-    /// It is being pulled; the text says how far.
-    Pulling(String),
+    /// It is being pulled.
+    Pulling {
+        /// How far, once the registry has said anything of it.
+        how_far: Option<String>,
+        /// The engine's words of the pull before this one, if that failed.
+        failed_before: Option<String>,
+    },
     /// The last pull failed, in the engine's words, at this time.
     Failed(String, Timestamp),
 }

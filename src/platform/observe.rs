@@ -236,9 +236,14 @@ async fn remarks(ctx: &Context, runtimes: &[Runtime]) -> Vec<String> {
         match image(&placement, runtime).await {
             Ok(ImageState::Present) => present.push(runtime.image.as_str()),
             Ok(ImageState::Missing) => missing.push(runtime.image.as_str()),
-            Ok(ImageState::Pulling(_)) => remarks.push(format!("image {:?} is being pulled", runtime.image)),
-            Ok(ImageState::Failed(why, _)) => {
+            // Until a retry brings news, what its forerunner met stands.
+            Ok(
+                ImageState::Failed(why, _) | ImageState::Pulling { how_far: None, failed_before: Some(why) },
+            ) => {
                 remarks.push(format!("image {:?} could not be pulled: {why}", runtime.image));
+            }
+            Ok(ImageState::Pulling { .. }) => {
+                remarks.push(format!("image {:?} is being pulled", runtime.image));
             }
             Err(error) => remarks.push(format!("image {:?}: {error}", runtime.image)),
         }

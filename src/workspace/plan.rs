@@ -203,7 +203,7 @@ impl Planner<'_> {
         }
         match &self.seen.image {
             Some(Err(_)) => wait(self.retry()),
-            Some(Ok(ImageState::Pulling(_))) => wait(Next::After(Duration::from_secs(5))),
+            Some(Ok(ImageState::Pulling { .. })) => wait(Next::After(Duration::from_secs(5))),
             Some(Ok(ImageState::Missing)) => now(Step::Pull),
             Some(Ok(ImageState::Failed(..))) if self.must_wait() => wait(self.retry()),
             Some(Ok(ImageState::Failed(..))) => now(Step::Pull),

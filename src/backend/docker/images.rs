@@ -26,7 +26,7 @@ struct Pull {
 
 #[derive(Clone, Debug)]
 enum PullState {
-    UnderWay(String),
+    UnderWay { how_far: Option<String>, failed_before: Option<String> },
     Failed(String, Timestamp),
 }
 
@@ -36,13 +36,12 @@ impl Pulls {
     }
 
     /// Has a Workspace wait for a pull under way, and says how far it is.
-    fn wait(&self, image: &str, uid: &str) -> Option<String> {
+    fn wait(&self, image: &str, uid: &str) -> Option<ImageState> {
         let mut table = self.table();
         let pull = table.get_mut(image)?;
-        let PullState::UnderWay(progress) = &pull.state else { return None };
-        let progress = progress.clone();
+        let PullState::UnderWay { how_far, failed_before } = pull.state.clone() else { return None };
         pull.waiting.insert(uid.to_owned());
-        Some(progress)
+        Some(ImageState::Pulling { how_far, failed_before })
     }
 
     /// Whether a pull may start: it is noted as under way then.
@@ -50,14 +49,17 @@ impl Pulls {
         if self.wait(image, uid).is_some() {
             return false;
         }
-        let state = PullState::UnderWay(Progress::default().line());
+        let failed_before = self.failure(image).map(|(words, _)| words);
+        let state = PullState::UnderWay { how_far: None, failed_before };
         self.table().insert(image.to_owned(), Pull { state, waiting: [uid.to_owned()].into() });
         true
     }
 
-    fn advance(&self, image: &str, line: String) {
-        if let Some(pull) = self.table().get_mut(image) {
-            pull.state = PullState::UnderWay(line);
+    fn advance(&self, image: &str, line: Option<String>) {
+        if let Some(PullState::UnderWay { how_far, .. }) =
+            self.table().get_mut(image).map(|pull| &mut pull.state)
+        {
+            *how_far = line;
         }
     }
 
@@ -76,7 +78,7 @@ impl Pulls {
     fn failure(&self, image: &str) -> Option<(String, Timestamp)> {
         match &self.table().get(image)?.state {
             PullState::Failed(words, at) => Some((words.clone(), *at)),
-            PullState::UnderWay(_) => None,
+            PullState::UnderWay { .. } => None,
         }
     }
 }
@@ -85,8 +87,8 @@ impl Engine {
     /// Whether the image of a request is at hand.
     pub(crate) async fn image(&self, request: &str) -> Result<ImageState, BackendError> {
         let plan = ContainerPlan::parse(request)?;
-        if let Some(progress) = self.pulls().wait(&plan.image, plan.uid()) {
-            return Ok(ImageState::Pulling(progress));
+        if let Some(under_way) = self.pulls().wait(&plan.image, plan.uid()) {
+            return Ok(under_way);
         }
         match self.image_user(&plan.image).await {
             Ok(_) => Ok(ImageState::Present),
@@ -175,8 +177,9 @@ mod tests {
         assert!(pulls.begin("a:1", "u1"));
         assert!(!pulls.begin("a:1", "u2"));
         assert!(pulls.begin("b:1", "u3"));
-        pulls.advance("a:1", "half".into());
-        assert_eq!(pulls.wait("a:1", "u4").as_deref(), Some("half"));
+        pulls.advance("a:1", Some("half".into()));
+        let half = ImageState::Pulling { how_far: Some("half".into()), failed_before: None };
+        assert_eq!(pulls.wait("a:1", "u4"), Some(half));
         let now = Timestamp::now();
         let heard = pulls.end("a:1", Some(("no".into(), now)));
         assert_eq!(heard, ["u1", "u2", "u4"].map(str::to_owned).into());
@@ -184,6 +187,8 @@ mod tests {
         assert_eq!(pulls.wait("a:1", "u1"), None);
         assert!(pulls.begin("a:1", "u1"), "a failed pull can be tried again");
         assert_eq!(pulls.failure("a:1"), None);
+        let again = ImageState::Pulling { how_far: None, failed_before: Some("no".into()) };
+        assert_eq!(pulls.wait("a:1", "u1"), Some(again), "what its forerunner met is known");
         pulls.end("a:1", None);
         assert_eq!(pulls.failure("a:1"), None);
     }

@@ -50,21 +50,21 @@ impl Progress {
         }
     }
 
-    /// As in `3 of 5 layers, 12.5 of 40.0 MB`.
-    pub(super) fn line(&self) -> String {
+    /// As in `3 of 5 layers, 12.5 of 40.0 MB`; none before the registry has said what there is.
+    pub(super) fn line(&self) -> Option<String> {
         if self.layers.is_empty() {
-            return "asking the registry".into();
+            return None;
         }
         let done = self.layers.values().filter(|layer| layer.done).count();
         let (bytes, of) =
             self.layers.values().fold((0, 0), |(bytes, of), layer| (bytes + layer.bytes, of + layer.of));
         let layers = format!("{done} of {} layers", self.layers.len());
         if of == 0 {
-            return layers;
+            return Some(layers);
         }
         #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
         let (bytes, of) = (bytes as f64 / MB, of as f64 / MB);
-        format!("{layers}, {bytes:.1} of {of:.1} MB")
+        Some(format!("{layers}, {bytes:.1} of {of:.1} MB"))
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn layers_and_bytes_are_added_up() {
         let mut progress = Progress::default();
-        assert_eq!(progress.line(), "asking the registry");
+        assert_eq!(progress.line(), None);
         for news in [
             json!({"status": "Pulling from org/app", "id": "1.0"}),
             json!({"status": "Pulling fs layer", "id": "a"}),
@@ -84,15 +84,15 @@ mod tests {
         ] {
             progress.note(serde_json::from_value(news).unwrap());
         }
-        assert_eq!(progress.line(), "1 of 2 layers");
+        assert_eq!(progress.line().as_deref(), Some("1 of 2 layers"));
         let half = json!({"status": "Downloading", "id": "a", "progressDetail": {"current": 2_000_000, "total": 4_000_000}});
         progress.note(serde_json::from_value(half).unwrap());
-        assert_eq!(progress.line(), "1 of 2 layers, 2.0 of 4.0 MB");
+        assert_eq!(progress.line().as_deref(), Some("1 of 2 layers, 2.0 of 4.0 MB"));
         for status in ["Download complete", "Pull complete"] {
             progress.note(serde_json::from_value(json!({"status": status, "id": "a"})).unwrap());
         }
-        assert_eq!(progress.line(), "2 of 2 layers, 4.0 of 4.0 MB");
+        assert_eq!(progress.line().as_deref(), Some("2 of 2 layers, 4.0 of 4.0 MB"));
         progress.note(serde_json::from_value(json!({"status": "Digest: sha256:0"})).unwrap());
-        assert_eq!(progress.line(), "2 of 2 layers, 4.0 of 4.0 MB");
+        assert_eq!(progress.line().as_deref(), Some("2 of 2 layers, 4.0 of 4.0 MB"));
     }
 }

@@ -56,13 +56,18 @@ impl Describer<'_> {
         }
         let image = ContainerPlan::image_of(&launch.request);
         match &self.seen.image {
-            Some(Ok(ImageState::Pulling(how_far))) => {
-                return (Status::False, Reason::PullingImage, format!("{image}: {how_far}"));
-            }
-            Some(Ok(ImageState::Failed(words, _))) => {
+            // Until a retry brings news, what its forerunner met stands: Stalled would come and go with each.
+            Some(Ok(
+                ImageState::Failed(words, _)
+                | ImageState::Pulling { how_far: None, failed_before: Some(words) },
+            )) => {
                 let message =
                     format!("the image {image} is not on the engine, and pulling it failed: {words}");
                 return (Status::False, Reason::ImageNotFound, message);
+            }
+            Some(Ok(ImageState::Pulling { how_far, .. })) => {
+                let how_far = how_far.as_deref().unwrap_or("asking the registry");
+                return (Status::False, Reason::PullingImage, format!("{image}: {how_far}"));
             }
             _ => {}
         }

@@ -191,7 +191,7 @@ prop_compose! {
         leftovers in prop_oneof![Just(Ok(true)), Just(Ok(false)), error().prop_map(Err)],
         image in prop::option::weighted(0.3, prop_oneof![
             Just(Ok(ImageState::Present)), Just(Ok(ImageState::Missing)),
-            Just(Ok(ImageState::Pulling("1 %".into()))), Just(Ok(ImageState::Failed("no".into(), at(0)))),
+            Just(Ok(ImageState::Pulling { how_far: Some("1 %".into()), failed_before: None })), Just(Ok(ImageState::Failed("no".into(), at(0)))),
             error().prop_map(Err),
         ]),
         link in link(),

@@ -49,6 +49,26 @@ async fn a_missing_backend_is_awaited_for_two_minutes_then_a_person_is_asked() {
     assert!(is_true(&driver.status().conditions, ConditionType::Stalled));
 }
 
+#[tokio::test]
+async fn what_is_said_of_a_missing_image_stays_while_it_is_asked_for_again() {
+    let mut driver = Driver::new();
+    driver.world.forget_image("demo:1");
+    for _ in 0..8 {
+        driver.pass().await;
+    }
+    let (said, writes) = (driver.status(), driver.api.writes());
+    let pulls = |driver: &Driver| driver.world.effects().iter().filter(|e| e.starts_with("pull")).count();
+    let asked = pulls(&driver);
+    for last in [true, false, true, false] {
+        driver.world.set_pulls_last(last);
+        driver.now = driver.now.saturating_add(std::time::Duration::from_secs(400)).unwrap();
+        driver.pass().await;
+    }
+    assert!(pulls(&driver) > asked, "it was not asked for again");
+    assert_eq!(driver.status().conditions, said.conditions);
+    assert_eq!(driver.api.writes(), writes);
+}
+
 /// What is said of the agent: status, reason and message.
 fn agent(driver: &Driver) -> (String, String, String) {
     let conditions = driver.status().conditions;

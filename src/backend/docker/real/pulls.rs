@@ -103,7 +103,7 @@ async fn an_image_is_pulled_with_the_registrys_credentials() {
     placement.pull(&request, Some(credentials)).await.expect("under way, or over");
     hint(&mut hints, &ask.uid).await;
     let state = until("the pull ends", async || match placement.image(&request).await {
-        Ok(ImageState::Pulling(_)) => None,
+        Ok(ImageState::Pulling { .. }) => None,
         other => Some(other),
     });
     assert_eq!(state.await, Ok(ImageState::Present));
