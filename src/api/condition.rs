@@ -195,7 +195,7 @@ reasons! {
     Paused Stalled "The annotation atelier.dev/paused is \"true\": the operator keeps its hands off." "Remove the annotation."
 
     // Bootstrapped
-    Booting Reconciling "The box runs and its agent has not called yet." ""
+    Booting Reconciling "The box runs and its agent has not connected yet." ""
     BootFailed Reconciling "The box reported that a boot stage failed." "See the stage and its output in the message."
     BootTimeout Reconciling "No authenticated call came within the runtime's boot timeout." "See the log tail; check that the image runs an agent and that the box can reach the registry's URL."
     ContainerExited Reconciling "The container exited." "See the exit code and the log tail."
