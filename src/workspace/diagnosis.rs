@@ -79,8 +79,9 @@ pub fn diagnose(
     })
 }
 
-/// The steps up to the first that failed, and what the box said of its boot.
+/// The steps up to the stage that is the cause, and what the box said of its boot.
 pub fn steps(
+    stage: ConditionType,
     conditions: &Conditions<'_>,
     before: &WorkspaceStatus,
     mine: Option<&BoxSeen>,
@@ -89,22 +90,26 @@ pub fn steps(
     let mut steps = Vec::new();
     for type_ in STEPS {
         let Some(condition) = conditions.get(type_) else { continue };
-        let ok = condition.status == "True";
+        let ok = match condition.status.as_str() {
+            "True" => Some(true),
+            "False" => Some(false),
+            _ => None,
+        };
         steps.push(DiagnosisStep {
             name: type_.as_str().into(),
             ok,
             detail: condition::truncate(condition.message.clone(), DETAIL_MAX_BYTES),
-            duration_seconds: duration(type_, before, mine, agent).filter(|_| ok),
+            duration_seconds: duration(type_, before, mine, agent).filter(|_| ok == Some(true)),
         });
         if type_ == ConditionType::Bootstrapped {
             steps.extend(agent.stages.iter().map(|stage| DiagnosisStep {
                 name: format!("stage {}", stage.stage),
-                ok: stage.ok,
+                ok: Some(stage.ok),
                 detail: condition::truncate(stage.detail.clone().unwrap_or_default(), DETAIL_MAX_BYTES),
                 duration_seconds: None,
             }));
         }
-        if !ok {
+        if type_ == stage {
             break;
         }
     }

@@ -270,7 +270,7 @@ pub struct Diagnosis {
     pub summary: String,
     /// What a person can do.
     pub hint: String,
-    /// The steps on the way to Ready, in order, up to the first that failed.
+    /// The steps on the way to Ready, in order, up to the stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<DiagnosisStep>,
     /// The last lines of the box's output, at most 2 KiB: what the box says, not what the operator says.
@@ -286,8 +286,9 @@ pub struct Diagnosis {
 pub struct DiagnosisStep {
     /// The step's name.
     pub name: String,
-    /// Whether it was seen to succeed.
-    pub ok: bool,
+    /// Whether it was seen to succeed or to fail; absent where neither was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<bool>,
     /// What was observed.
     pub detail: String,
     /// How long it took, in seconds, where that was observed.

@@ -109,7 +109,7 @@ impl<'a> Describer<'a> {
         // A box that is gone because it was to go needs no explanation.
         let explained = cause.as_ref().filter(|_| !self.deleting || self.is_stuck());
         status.diagnosis = explained.and_then(|(type_, reason, message)| {
-            let steps = diagnosis::steps(&conditions, self.before, self.mine, &self.seen.agent);
+            let steps = diagnosis::steps(*type_, &conditions, self.before, self.mine, &self.seen.agent);
             diagnosis::diagnose(*type_, *reason, message, steps, self.before, self.seen, self.now)
         });
         if let Some(diagnosis) = &status.diagnosis {

@@ -102,6 +102,17 @@ async fn an_agent_whose_time_to_boot_is_over_is_not_said_to_boot() {
 }
 
 #[tokio::test]
+async fn the_steps_of_a_diagnosis_end_with_its_stage_and_call_nothing_failed_that_was_not_seen() {
+    let mut driver = Driver::new();
+    driver.config = None;
+    driver.pass().await;
+    let diagnosis = driver.status().diagnosis.unwrap();
+    assert_eq!(diagnosis.stage, "BackendReady");
+    let steps: Vec<_> = diagnosis.steps.iter().map(|step| (step.name.as_str(), step.ok)).collect();
+    assert_eq!(steps, [("Accepted", None), ("BackendReady", Some(false))]);
+}
+
+#[tokio::test]
 async fn a_failing_backend_is_said_in_its_own_words() {
     let mut driver = Driver::new();
     driver.world.fault_after(0, Fault::Error);
