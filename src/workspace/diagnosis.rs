@@ -141,10 +141,24 @@ pub fn paragraph(diagnosis: &Diagnosis, instance_id: Option<&str>) -> String {
         let from = tail.floor_char_boundary(tail.len().saturating_sub(TAIL_IN_PARAGRAPH));
         let _ = write!(text, " The box's last output: {:?}.", &tail[from..]);
     }
-    if !diagnosis.hint.is_empty() {
-        let _ = write!(text, " Hint: {}", diagnosis.hint);
+    if let Some(hint) = hint_beyond(diagnosis) {
+        let _ = write!(text, " Hint: {hint}");
     }
     text
+}
+
+/// The diagnosis as a note, for an event.
+pub fn note(diagnosis: &Diagnosis) -> String {
+    let mut text = format!("{}: {}", diagnosis.cause, sentence(&diagnosis.summary));
+    if let Some(hint) = hint_beyond(diagnosis) {
+        let _ = write!(text, " {hint}");
+    }
+    text
+}
+
+/// The hint, where the summary does not say it already.
+fn hint_beyond(diagnosis: &Diagnosis) -> Option<&'static str> {
+    Reason::parse(&diagnosis.cause)?.fix_beyond(&diagnosis.summary)
 }
 
 fn sentence(text: &str) -> String {

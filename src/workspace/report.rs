@@ -3,7 +3,7 @@
 use super::Context;
 use super::act::Done;
 use super::describe::{Description, describe, recorded};
-use super::diagnosis::wants_log;
+use super::diagnosis::{note, wants_log};
 use super::observe::{Look, wanted};
 use super::recorded::{is_forgotten, restart_wanted};
 use super::seen::Seen;
@@ -270,10 +270,7 @@ fn tell(
         && before.diagnosis.as_ref().is_none_or(|d| d.cause != diagnosis.cause)
         && diagnosis.cause != lost
     {
-        say(
-            EventReason::Diagnosed,
-            format!("{}: {}. {}", diagnosis.cause, diagnosis.summary, diagnosis.hint),
-        );
+        say(EventReason::Diagnosed, note(diagnosis));
     }
     let first = before.agent.is_none() && before.attempts.is_empty();
     if first

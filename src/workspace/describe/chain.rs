@@ -29,12 +29,14 @@ impl Describer<'_> {
 
     pub(super) fn backend_ready(&self) -> Said {
         let place = match &self.seen.place {
-            Err(unplaced) => return (Status::False, unplaced.reason, unplaced.message.clone()),
+            Err(unplaced) => {
+                return (Status::False, unplaced.reason, with_fix(unplaced.reason, &unplaced.message));
+            }
             Ok(place) => place,
         };
         let failed = self.seen.boxes.as_ref().err().or(self.seen.failure.as_ref().map(|f| &f.error));
         if let Some(error) = failed.filter(|e| e.is_about_backend()) {
-            return (Status::False, error.reason(), error.detail.clone());
+            return (Status::False, error.reason(), with_fix(error.reason(), &error.detail));
         }
         let docker = place.docker.as_ref().map(|docker| docker.host.clone());
         let ec2 = place.ec2.as_ref().map(|ec2| format!("account {} in {}", ec2.account_id, ec2.region));
@@ -171,6 +173,21 @@ impl Describer<'_> {
             return (Status::False, reason, message);
         }
         (Status::Unknown, reason, "there is no box that is known to run".into())
+    }
+}
+
+/// Of a backend as a whole nothing but this one sentence is shown in a table: it carries what to do.
+fn with_fix(reason: Reason, message: &str) -> String {
+    let is_about_all = matches!(
+        reason,
+        Reason::DockerUnreachable
+            | Reason::ControlPlaneUnreachable
+            | Reason::Unauthorized
+            | Reason::WrongBackend
+    );
+    match reason.fix_beyond(message).filter(|_| is_about_all) {
+        Some(fix) => format!("{message}. {fix}"),
+        None => message.to_owned(),
     }
 }
 

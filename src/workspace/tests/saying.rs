@@ -1,8 +1,8 @@
 //! What a status says, word for word where a person acts on it.
 
 use super::driver::Driver;
-use crate::api::ConditionType;
 use crate::api::condition::{find, is_true};
+use crate::api::{ConditionType, Reason};
 use crate::backend::scripted::Fault;
 use serde_json::json;
 
@@ -110,6 +110,19 @@ async fn the_steps_of_a_diagnosis_end_with_its_stage_and_call_nothing_failed_tha
     assert_eq!(diagnosis.stage, "BackendReady");
     let steps: Vec<_> = diagnosis.steps.iter().map(|step| (step.name.as_str(), step.ok)).collect();
     assert_eq!(steps, [("Accepted", None), ("BackendReady", Some(false))]);
+}
+
+#[tokio::test]
+async fn what_mends_a_backend_stands_in_the_table_and_once_in_the_diagnosis() {
+    let mut driver = Driver::new();
+    driver.world.set_down(true);
+    driver.pass().await;
+    let fix = Reason::DockerUnreachable.fix();
+    let conditions = driver.status().conditions;
+    let said = |type_| find(&conditions, type_).unwrap().message.clone();
+    assert_eq!(said(ConditionType::BackendReady), format!("the scripted world is down. {fix}"));
+    assert_eq!(ready(&driver).1, said(ConditionType::BackendReady));
+    assert_eq!(said(ConditionType::Diagnosed).matches(fix).count(), 1, "{}", said(ConditionType::Diagnosed));
 }
 
 #[tokio::test]
