@@ -135,10 +135,26 @@ impl World {
 
     /// Every running box ends.
     pub(crate) fn end_all(&self, code: i64) {
+        self.end(code, false);
+    }
+
+    /// Somebody begins to remove every box behind our back.
+    pub(crate) fn set_removing(&self) {
+        for b in &mut self.lock().boxes {
+            b.seen.state = BoxState::Removing;
+        }
+    }
+
+    /// Every running box is killed for its memory.
+    pub(crate) fn kill_all_for_memory(&self) {
+        self.end(137, true);
+    }
+
+    fn end(&self, code: i64, oom_killed: bool) {
         let mut state = self.lock();
         let now = state.now;
         for b in state.boxes.iter_mut().filter(|b| b.seen.state == BoxState::Running) {
-            b.seen.state = BoxState::Exited { code, oom_killed: false, finished_at: Some(now), error: None };
+            b.seen.state = BoxState::Exited { code, oom_killed, finished_at: Some(now), error: None };
             b.seen.address = None;
         }
     }

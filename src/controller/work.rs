@@ -138,6 +138,7 @@ fn workspace_context(args: &ControllerArgs, replica: &Replica) -> workspace::Con
         fresh: Fresh::default(),
         references: workspace::references::Reader::new(client.clone(), pace.references_period),
         failures: workspace::failures::Failures::new(Backoff::new(pauses)),
+        told: workspace::told::Told::default(),
         slots: workspace::slots::Slots::default(),
         backoff: Backoff::new(pauses),
         settings: workspace::Settings {

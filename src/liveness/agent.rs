@@ -279,7 +279,7 @@ impl Agent {
         let live = self.news(hearing);
         let News { link, exit, rejected, .. } = self.shown.look(live, hearing).clone();
         let first_call = self.calls.map(|calls| calls.first);
-        AgentView { first_call, stages: self.stages.clone(), exit, rejected, link }
+        AgentView { first_call, stages: self.stages.clone(), exit, rejected, link, ttl: hearing.ttl }
     }
 
     /// Whether somebody should look now. Says so once until somebody did.

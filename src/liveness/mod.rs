@@ -27,7 +27,7 @@ use crate::api::{Reason, WorkspaceStatus};
 use crate::metrics::Metrics;
 use atelier_wire::{AgentCard, Boot, BootStage, Exit, Heartbeat, contract};
 use fleet::Fleet;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct AgentView {
     pub rejected: Option<String>,
     /// Its connection.
     pub link: Link,
+    /// How long it may be silent.
+    pub ttl: SignedDuration,
 }
 
 /// A boot stage that an agent posted.

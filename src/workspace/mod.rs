@@ -28,6 +28,7 @@ pub mod slots;
 pub mod step;
 #[cfg(test)]
 mod tests;
+pub mod told;
 
 use crate::api::backend_config::BackendConfigSpec;
 use crate::api::{Team, Workspace};
@@ -85,6 +86,8 @@ pub struct Context {
     pub references: references::Reader,
     /// The failures that stand.
     pub failures: failures::Failures,
+    /// The diagnoses that were told of late.
+    pub told: told::Told,
     /// Launches and replacements that count against a limit.
     pub slots: slots::Slots,
     /// Pauses after errors of the API server.
@@ -112,6 +115,7 @@ impl Context {
     fn forget(&self, uid: &str) {
         self.fresh.gone(uid);
         self.failures.clear(uid);
+        self.told.forget(uid);
         self.backoff.reset(uid);
         self.liveness.forget(uid);
     }

@@ -8,8 +8,9 @@ use super::observe::{Look, wanted};
 use super::recorded::{is_forgotten, restart_wanted};
 use super::seen::Seen;
 use super::step::{Plan, Release, Step};
+use super::told::Cause;
 use crate::api::condition::{find, is_true};
-use crate::api::workspace::{Workspace, WorkspaceStatus};
+use crate::api::workspace::{Diagnosis, Workspace, WorkspaceStatus};
 use crate::api::{ConditionType, Reason};
 use crate::backend::Class;
 use crate::metrics::{Effect, ErrorClass};
@@ -208,6 +209,10 @@ fn gone(ws: &Workspace, before: &WorkspaceStatus, why: Release, ctx: &Context) {
     ctx.forget(&uid);
 }
 
+fn cause_of(status: &WorkspaceStatus, diagnosis: &Diagnosis) -> Cause {
+    Cause { reason: diagnosis.cause.clone(), is_stalled: is_true(&status.conditions, ConditionType::Stalled) }
+}
+
 /// Events and metrics of what changed.
 fn tell(
     ws: &Workspace,
@@ -260,15 +265,18 @@ fn tell(
     if is.as_ref().is_some_and(|(_, reason)| reason == lost)
         && was.as_ref().is_none_or(|(_, reason)| reason != lost)
     {
-        say(
-            EventReason::Lost,
-            find(&now.conditions, ConditionType::AgentConnected)
-                .map_or_else(String::new, |c| c.message.clone()),
-        );
+        let message = find(&now.conditions, ConditionType::AgentConnected).map(|c| c.message.clone());
+        say(EventReason::Lost, format!("{}. {}", message.unwrap_or_default(), Reason::HeartbeatLost.fix()));
     }
     if let Some(diagnosis) = &now.diagnosis
         && before.diagnosis.as_ref().is_none_or(|d| d.cause != diagnosis.cause)
         && diagnosis.cause != lost
+        && ctx.told.is_news(
+            &ws.uid().unwrap_or_default(),
+            ws.metadata.generation,
+            cause_of(now, diagnosis),
+            at,
+        )
     {
         say(EventReason::Diagnosed, note(diagnosis));
     }

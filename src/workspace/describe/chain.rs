@@ -71,12 +71,17 @@ impl Describer<'_> {
     fn booting(&self, mine: &BoxSeen) -> Said {
         let id = &mine.id;
         let failures = self.before.launch.as_ref().map_or(0, |l| l.failures);
-        let again = if failures >= CRASH_LOOP {
-            format!(" again after {failures} failures in a row")
-        } else {
-            String::new()
+        // The cause of a loop stands while it goes round: what is said of memory would come and go with each run.
+        let for_memory = condition::find(&self.before.conditions, ConditionType::Ready)
+            .is_some_and(|ready| ready.reason == Reason::OOMKilled.as_str());
+        let (reason, again) = match (failures >= CRASH_LOOP, for_memory) {
+            (false, _) => (Reason::Booting, String::new()),
+            (true, false) => (Reason::CrashLoop, format!(" again after {failures} failures in a row")),
+            (true, true) => {
+                let again = format!(" again after {failures} failures in a row, the last for its memory");
+                (Reason::OOMKilled, again)
+            }
         };
-        let reason = if failures >= CRASH_LOOP { Reason::CrashLoop } else { Reason::Booting };
         let so_far = if until_slow(mine, self.now).is_some() {
             "its agent has not connected yet"
         } else {
@@ -121,7 +126,14 @@ impl Describer<'_> {
             Link::Lost { last_heard } => {
                 let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
                     Some(kept) => kept.message.clone(),
-                    None => format!("silent since {}", second(*last_heard)),
+                    None => {
+                        let last_heard = second(*last_heard);
+                        format!(
+                            "{}: its agent is silent since {last_heard}; {} s are allowed",
+                            self.box_id(),
+                            self.ttl()
+                        )
+                    }
                 };
                 (Status::False, Reason::HeartbeatLost, message)
             }
@@ -129,12 +141,28 @@ impl Describer<'_> {
             Link::Silent if connected_before && same_start => {
                 let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
                     Some(kept) => kept.message.clone(),
-                    None => "no heartbeat was heard for a whole TTL".into(),
+                    None => {
+                        format!(
+                            "{}: no heartbeat of its agent came within the {} s that are allowed",
+                            self.box_id(),
+                            self.ttl()
+                        )
+                    }
                 };
                 (Status::False, Reason::HeartbeatLost, message)
             }
             Link::TooEarly | Link::Silent => self.unregistered(),
         }
+    }
+
+    fn box_id(&self) -> &str {
+        let seen = self.mine.map(|mine| mine.id.as_str());
+        seen.or(self.before.instance_id.as_deref()).unwrap_or("its box")
+    }
+
+    /// How long an agent may be silent, in seconds.
+    fn ttl(&self) -> i64 {
+        self.seen.agent.ttl.as_secs()
     }
 
     pub(super) fn unregistered(&self) -> Said {

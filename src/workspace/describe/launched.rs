@@ -6,7 +6,7 @@ use crate::api::workspace::{Launch, Outcome};
 use crate::api::{ConditionType, Reason, Status};
 use crate::backend::{BackendError, BoxSeen, BoxState, ContainerPlan, ErrorKind, ImageState};
 use crate::workspace::plan::why_ended;
-use crate::workspace::recorded::restart_wanted;
+use crate::workspace::recorded::{is_paused, restart_wanted};
 use crate::workspace::seen::Slot;
 
 impl Describer<'_> {
@@ -101,7 +101,13 @@ impl Describer<'_> {
             Some(_) => format!("{id} was terminated"),
             None => format!("{id} is gone: a complete list of the backend does not show it"),
         };
-        (Status::False, why_ended(self.ended), message)
+        (Status::False, why_ended(self.ended), format!("{message}{}", self.successor()))
+    }
+
+    /// What follows on a box that is gone, or goes, while the Workspace is wanted.
+    fn successor(&self) -> &'static str {
+        let is_wanted = !self.deleting && !self.ws.spec.suspend && !is_paused(self.ws);
+        if is_wanted && self.seen.desired.is_ok() { "; another follows" } else { "" }
     }
 
     /// What is said of an attempt that was refused: the backend's words, or, for a process that did not hear
@@ -141,11 +147,14 @@ impl Describer<'_> {
             }
             BoxState::Stopped { reason } => {
                 let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-                let again = launch.not_before.as_ref().map(|t| format!("; started again at {}", second(t.0)));
+                let again =
+                    launch.not_before.as_ref().map(|t| format!("; will be started again at {}", second(t.0)));
                 let message = format!("{id} is stopped{why}{}", again.unwrap_or_default());
                 (Status::False, Reason::InstanceStopped, message)
             }
-            BoxState::Removing => (Status::False, Reason::InstanceGone, format!("{id} is being removed")),
+            BoxState::Removing => {
+                (Status::False, Reason::InstanceGone, format!("{id} is being removed{}", self.successor()))
+            }
             BoxState::Other(word) => (Status::False, Reason::InstanceStopped, format!("{id} is {word}")),
             BoxState::Exited { .. } if self.ws.spec.suspend => {
                 (Status::False, Reason::Suspended, format!("{id} is stopped, its volumes are kept"))
@@ -175,7 +184,7 @@ impl Describer<'_> {
             (false, Some(error)) => format!("{id} could not be started (exit code {code}): {error}"),
             (false, None) => format!("{id} exited with code {code}"),
         };
-        let again = launch.not_before.as_ref().map(|t| format!("; started again at {}", second(t.0)));
+        let again = launch.not_before.as_ref().map(|t| format!("; will be started again at {}", second(t.0)));
         let times =
             if launch.failures > 1 { format!(", {} times in a row", launch.failures) } else { String::new() };
         let reason = match (oom_killed, launch.failures >= CRASH_LOOP) {

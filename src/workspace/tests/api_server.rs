@@ -34,6 +34,7 @@ struct State {
     version: u64,
     writes: usize,
     fault: Option<(usize, WriteFault)>,
+    events: Vec<String>,
 }
 
 impl ApiServer {
@@ -58,6 +59,17 @@ impl ApiServer {
         self.state.lock().unwrap().writes
     }
 
+    /// Every event that was told, as `reason: note`.
+    pub(super) fn events(&self) -> Vec<String> {
+        self.state.lock().unwrap().events.clone()
+    }
+
+    fn note_event(&self, body: &[u8]) {
+        let event: Value = serde_json::from_slice(body).unwrap_or_default();
+        let word = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        self.state.lock().unwrap().events.push(format!("{}: {}", word("reason"), word("note")));
+    }
+
     pub(super) fn fault_after(&self, writes: usize, fault: WriteFault) {
         let mut state = self.state.lock().unwrap();
         state.fault = Some((state.writes + writes, fault));
@@ -76,6 +88,9 @@ impl ApiServer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
         if !path.contains("/workspaces/") {
+            if path.contains("/events") {
+                self.note_event(&body);
+            }
             return match method {
                 Method::GET => failed(404, "NotFound"),
                 _ => (StatusCode::CREATED, axum::Json(json!({}))).into_response(),

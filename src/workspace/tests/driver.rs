@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::{Backoff, Events, Fresh, Leadership, Pauses};
 use crate::workspace::seen::Periods;
 use crate::workspace::step::Next;
-use crate::workspace::{Context, Error, Settings, failures, pass, references, slots};
+use crate::workspace::{Context, Error, Settings, failures, pass, references, slots, told};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector;
 use serde_json::{Value, json};
@@ -102,6 +102,7 @@ impl Driver {
             fresh: Fresh::default(),
             references: references::Reader::new(client, Duration::from_secs(300)),
             failures: failures::Failures::new(Backoff::new(Pauses::default())),
+            told: told::Told::default(),
             slots: slots::Slots::default(),
             backoff: Backoff::default(),
             settings: Settings {
@@ -183,6 +184,21 @@ impl Driver {
         let attempt = self.status().launch.expect("a launch").attempt;
         let boot = serde_json::from_value(json!({ "stage": "agent-started", "ok": true })).unwrap();
         ctx.liveness.boot(UID, attempt, &boot, self.now);
+    }
+
+    /// Lets the agents that were silent for too long be lost.
+    pub(super) fn tick(&self) {
+        let ctx = self.ctx.as_ref().expect("a process that has made a pass");
+        ctx.liveness.tick(self.now);
+    }
+
+    /// Every event that was told with this reason.
+    pub(super) async fn events(&self, reason: &str) -> Vec<String> {
+        if let Some(ctx) = &self.ctx {
+            ctx.events.flush().await;
+        }
+        let prefix = format!("{reason}: ");
+        self.api.events().iter().filter_map(|e| e.strip_prefix(&prefix)).map(str::to_owned).collect()
     }
 
     fn speak(&self, ctx: &Context) {

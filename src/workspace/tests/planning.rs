@@ -14,7 +14,7 @@ use crate::workspace::recorded::{is_forgotten, sort};
 use crate::workspace::seen::{Failure, Periods, Seen, Slot, Unplaced, Volume};
 use crate::workspace::step::{Release, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 fn at(second: i64) -> Timestamp {
@@ -213,7 +213,7 @@ prop_compose! {
             image,
             pull_credentials: None,
             agent: AgentView {
-                first_call: called.then(|| at(-1)), stages: Vec::new(), exit: None, rejected: None, link,
+                first_call: called.then(|| at(-1)), stages: Vec::new(), exit: None, rejected: None, link, ttl: SignedDuration::from_secs(180),
             },
             log_tail: None,
             slot,

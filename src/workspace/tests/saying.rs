@@ -173,6 +173,76 @@ async fn the_output_of_a_box_that_exited_stands_in_its_diagnosis() {
     assert!(said.message.contains("scripted output") && said.message.contains("Hint:"), "{}", said.message);
 }
 
+/// Everything that was said of the box: the reason of Ready, once for each time that it changed.
+async fn reasons_of_a_loop(driver: &mut Driver, end: impl Fn(&Driver)) -> Vec<String> {
+    let mut reasons = Vec::new();
+    driver.agent_speaks = false;
+    while driver.status().instance_id.is_none() {
+        driver.pass().await;
+    }
+    while driver.status().launch.is_none_or(|launch| launch.failures < 6) {
+        driver.pass().await;
+        reasons.push(ready(driver).0);
+        driver.now = driver.now.saturating_add(std::time::Duration::from_secs(5)).unwrap();
+        end(driver);
+    }
+    reasons.dedup();
+    reasons
+}
+
+#[tokio::test]
+async fn a_box_that_is_killed_for_its_memory_again_and_again_is_called_so_while_it_runs() {
+    let mut driver = Driver::new();
+    let reasons = reasons_of_a_loop(&mut driver, |driver| driver.world.kill_all_for_memory()).await;
+    assert_eq!(reasons.last().map(String::as_str), Some("OOMKilled"), "{reasons:?}");
+    assert!(!reasons.contains(&"CrashLoop".to_owned()), "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|r| *r == "Booting").count(), 3, "the first three runs: {reasons:?}");
+    let events = driver.events("Diagnosed").await;
+    assert_eq!(events.len(), 1, "{events:#?}");
+}
+
+#[tokio::test]
+async fn a_loop_of_exits_is_told_as_an_exit_and_as_a_loop() {
+    let mut driver = Driver::new();
+    let reasons = reasons_of_a_loop(&mut driver, |driver| driver.world.end_all(3)).await;
+    assert_eq!(reasons.last().map(String::as_str), Some("CrashLoop"), "{reasons:?}");
+    let events = driver.events("Diagnosed").await;
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert!(events[0].contains("will be started again at"), "{events:#?}");
+}
+
+#[tokio::test]
+async fn a_lost_heartbeat_names_the_box_the_time_and_what_is_allowed() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    driver.agent_speaks = false;
+    driver.pass().await;
+    driver.now = driver.now.saturating_add(std::time::Duration::from_secs(181)).unwrap();
+    driver.tick();
+    driver.pass().await;
+    let (reason, message) = ready(&driver);
+    assert_eq!(reason, "HeartbeatLost");
+    let id = driver.status().instance_id.unwrap();
+    assert!(message.starts_with(&format!("{id}: its agent is silent since 2026-")), "{message}");
+    assert!(message.ends_with("; 180 s are allowed"), "{message}");
+    let told = driver.events("Lost").await;
+    assert_eq!(told, [format!("{message}. {}", Reason::HeartbeatLost.fix())]);
+}
+
+#[tokio::test]
+async fn of_a_box_that_is_being_removed_it_is_said_that_another_follows() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    driver.world.set_removing();
+    driver.pass().await;
+    let (reason, message) = ready(&driver);
+    assert_eq!(reason, "InstanceGone");
+    assert!(message.ends_with("is being removed; another follows"), "{message}");
+    driver.set_spec("suspend", json!(true));
+    driver.pass().await;
+    assert!(!ready(&driver).1.contains("follows"), "{}", ready(&driver).1);
+}
+
 #[tokio::test]
 async fn a_box_that_goes_because_it_was_to_go_is_not_diagnosed() {
     let mut driver = Driver::new();
