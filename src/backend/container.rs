@@ -5,6 +5,7 @@ use crate::api::backend_config::{Runtime, TierPolicy};
 use crate::api::names;
 use crate::api::workspace::Tier;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// The port on which an agent listens for its peers.
@@ -79,8 +80,17 @@ pub struct ContainerPlan {
     /// The URL at which it reaches the registry: frozen here so that a change of it is seen.
     #[serde(rename = "platformURL")]
     pub platform_url: String,
+    /// A hash of the certificates that it trusts for the registry besides the public ones: those are among its
+    /// files, and frozen here so that a change of them is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_hash: Option<String>,
     /// What stands on the box, its volumes and its network, without cluster and controller.
     pub labels: BTreeMap<String, String>,
+}
+
+/// The first 64 bits of a text's SHA-256, in hexadecimal digits.
+fn short_hash(of: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(of)[..8])
 }
 
 impl ContainerPlan {
@@ -123,6 +133,7 @@ impl ContainerPlan {
             workspace_volume: names::workspace_volume(order.uid),
             retain: order.retain,
             platform_url: order.platform_url.to_owned(),
+            ca_bundle_hash: order.ca_bundle.map(short_hash),
             labels: labels.map(|(k, v)| (k.to_owned(), v)).into(),
         }
     }

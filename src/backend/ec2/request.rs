@@ -30,7 +30,8 @@ pub struct Ec2Request {
 impl Ec2Request {
     /// The request for an order, on this offering.
     pub fn new(order: &BoxOrder<'_>, spec: &Ec2Spec, offering: &Offering, user_data_version: u32) -> Self {
-        let container = ContainerPlan::new(order);
+        // The bundle itself is frozen below.
+        let container = ContainerPlan { ca_bundle_hash: None, ..ContainerPlan::new(order) };
         let ami = order.runtime.ami_id.as_ref().or(spec.ami_id.as_ref());
         let launch = LaunchSpec {
             ami_id: ami.cloned().unwrap_or_default(),

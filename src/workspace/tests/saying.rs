@@ -244,6 +244,35 @@ async fn of_a_box_that_is_being_removed_it_is_said_that_another_follows() {
 }
 
 #[tokio::test]
+async fn other_certificates_for_the_registry_show_in_up_to_date() {
+    let mut driver = Driver::new();
+    driver.settle().await;
+    assert!(
+        !driver.status().launch.unwrap().request.contains("caBundle"),
+        "a request without any is as ever"
+    );
+    let up_to_date = |driver: &Driver| {
+        let conditions = driver.status().conditions;
+        find(&conditions, ConditionType::UpToDate)
+            .map(|said| (said.status.clone(), said.reason.clone()))
+            .unwrap()
+    };
+    assert_eq!(up_to_date(&driver), ("True".into(), "UpToDate".into()));
+    driver.config.as_mut().unwrap().registry.ca_bundle = Some("certificates".into());
+    driver.restart();
+    driver.settle().await;
+    assert_eq!(up_to_date(&driver), ("False".into(), "PlatformChanged".into()));
+    assert_eq!(driver.status().launch.unwrap().attempt, 1, "it is not replaced for it");
+    driver.set_spec("restartedAt", json!("now"));
+    driver.settle().await;
+    assert_eq!(up_to_date(&driver), ("True".into(), "UpToDate".into()));
+    driver.config.as_mut().unwrap().registry.ca_bundle = Some("others".into());
+    driver.restart();
+    driver.settle().await;
+    assert_eq!(up_to_date(&driver), ("False".into(), "PlatformChanged".into()));
+}
+
+#[tokio::test]
 async fn a_box_that_goes_because_it_was_to_go_is_not_diagnosed() {
     let mut driver = Driver::new();
     driver.settle().await;
