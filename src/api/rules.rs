@@ -292,7 +292,7 @@ fn refused_objects() -> Vec<(&'static str, Value, Option<Value>, &'static str, &
             ),
             None,
             "",
-            "a member's Workspace is named",
+            "metadata.name, spec.members[].name: a member's Workspace is named",
         ),
         (
             "Workspace",

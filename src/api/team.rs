@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why it is or is not ready"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = kube::core::Rule::new("self.spec.members.all(m, size(self.metadata.name) + size(m.name) <= 62)")
-        .message("a member's Workspace is named <team>-<member> which may have at most 63 characters; shorten the Team's or the member's name")
+        .message("metadata.name, spec.members[].name: a member's Workspace is named <team>-<member>, which may have at most 63 characters; shorten the Team's or the member's name")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TeamSpec {

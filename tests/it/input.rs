@@ -42,7 +42,7 @@ async fn the_api_server_refuses_with_the_fix() {
         (
             "names too long together",
             object("Team", &"t".repeat(23), &long),
-            "shorten the Team's or the member's name",
+            "metadata.name, spec.members[].name: a member's Workspace is named <team>-<member>",
         ),
         ("absolute path", object("Workspace", "w", &with_file("/etc/passwd")), "drop the leading slash"),
         ("path to the outside", object("Workspace", "w", &with_file("a/../../b")), "'..' is not allowed"),
