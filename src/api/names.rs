@@ -53,6 +53,12 @@ fn short(uid: &str) -> String {
     uid.chars().filter(|c| *c != '-').take(12).collect()
 }
 
+/// A box's id as people compare it: of a container the first twelve digits, as the engine's own tools show it;
+/// any other whole.
+pub fn short_id(id: &str) -> &str {
+    if id.len() == 64 { id.get(..12).unwrap_or(id) } else { id }
+}
+
 /// The name of the box of one attempt. It is the idempotency token of a create on Docker.
 pub fn instance(uid: &str, attempt: i64) -> String {
     format!("{}-{attempt}", host(uid))
@@ -76,6 +82,12 @@ pub fn workspace_volume(uid: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_containers_id_is_shortened_and_an_instances_is_not() {
+        assert_eq!(short_id(&"0123456789abcdef".repeat(4)), "0123456789ab");
+        assert_eq!(short_id("i-0123456789abcdef0"), "i-0123456789abcdef0");
+    }
 
     #[test]
     fn a_box_is_named_by_uid_and_attempt() {

@@ -3,7 +3,7 @@
 use super::plan::Trouble;
 use crate::api::condition::{ConditionType, Progress, find, is_true, truncate};
 use crate::api::team::{MemberProblem, MemberRollup};
-use crate::api::{Reason, Workspace};
+use crate::api::{Reason, Workspace, names};
 
 /// So many members that are not ready stand in the status.
 const LISTED: usize = 20;
@@ -164,12 +164,7 @@ impl Rollup {
 impl Laggard {
     /// `copywriter: ImageNotFound, box 0123456789ab: no such image`.
     pub fn sentence(&self) -> String {
-        let instance = self.instance_id.as_deref().map(short).map(|id| format!(", box {id}"));
+        let instance = self.instance_id.as_deref().map(names::short_id).map(|id| format!(", box {id}"));
         format!("{}: {}{}: {}", self.name, self.reason, instance.unwrap_or_default(), self.message)
     }
-}
-
-/// A container's id is told by its first twelve digits, as the engine's own tools do; others whole.
-fn short(id: &str) -> &str {
-    if id.len() == 64 { id.get(..12).unwrap_or(id) } else { id }
 }

@@ -211,6 +211,9 @@ pub struct Attempt {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
+    /// The id of the box as the backend's own tools show it in lists: a container's first twelve digits.
+    #[serde(rename = "shortID", default, skip_serializing_if = "Option::is_none")]
+    pub short_id: Option<String>,
     /// The backend's own word: created, running, exited, …
     pub state: String,
     /// Why it is in that state, in the backend's words.

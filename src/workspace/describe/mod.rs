@@ -13,7 +13,7 @@ use super::recorded::{remember, sort};
 use super::seen::Seen;
 use super::step::Record;
 use crate::api::workspace::{Agent, Instance, Outcome, Workspace, WorkspaceStatus};
-use crate::api::{ConditionType, Conditions, Reason, Status};
+use crate::api::{ConditionType, Conditions, Reason, Status, names};
 use crate::backend::{BoxSeen, BoxState};
 use crate::liveness::{CardSeen, Link};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -160,6 +160,7 @@ impl<'a> Describer<'a> {
         let ec2 = mine.ec2.clone().unwrap_or_default();
         let known = |word: String| Some(word).filter(|word| !word.is_empty());
         status.instance = Some(Instance {
+            short_id: Some(names::short_id(&mine.id).to_owned()),
             state: mine.state.word().to_owned(),
             state_reason: state_reason(mine),
             address: mine.address.clone(),
