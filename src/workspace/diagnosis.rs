@@ -137,14 +137,35 @@ pub fn paragraph(diagnosis: &Diagnosis, instance_id: Option<&str>) -> String {
     if let Some(id) = instance_id.filter(|id| !diagnosis.summary.contains(*id)) {
         let _ = write!(text, " Instance: {id}.");
     }
-    if let Some(tail) = diagnosis.log_tail.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
-        let from = tail.floor_char_boundary(tail.len().saturating_sub(TAIL_IN_PARAGRAPH));
-        let _ = write!(text, " The box's last output: {:?}.", &tail[from..]);
+    match diagnosis.log_tail.as_deref().map(last_lines).as_deref() {
+        None => {}
+        Some("") => text.push_str(" The box has printed nothing."),
+        Some(lines) => {
+            let _ = write!(text, " The box's last output: \"{lines}\".");
+        }
     }
     if let Some(hint) = hint_beyond(diagnosis) {
         let _ = write!(text, " Hint: {hint}");
     }
     text
+}
+
+/// The last whole lines that have room in a paragraph, on one line; of one that is longer, its end.
+fn last_lines(tail: &str) -> String {
+    let mut room = TAIL_IN_PARAGRAPH;
+    let mut lines: Vec<&str> = Vec::new();
+    for line in tail.lines().rev().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.len() > room {
+            if lines.is_empty() {
+                lines.push(&line[line.ceil_char_boundary(line.len() - room)..]);
+            }
+            break;
+        }
+        room -= line.len();
+        lines.push(line);
+    }
+    lines.reverse();
+    lines.join(" / ")
 }
 
 /// The diagnosis as a note, for an event.
@@ -163,4 +184,19 @@ fn hint_beyond(diagnosis: &Diagnosis) -> Option<&'static str> {
 
 fn sentence(text: &str) -> String {
     if text.ends_with(['.', '!', '?', '…']) { text.to_owned() } else { format!("{text}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_output_is_whole_lines_on_one() {
+        assert_eq!(last_lines("one\n\n  two\r\nthree\n"), "one / two / three");
+        assert_eq!(last_lines(" \n"), "");
+        let long = format!("{}\nlast", "x".repeat(TAIL_IN_PARAGRAPH));
+        assert_eq!(last_lines(&long), "last", "a line that has no room is left out, not cut");
+        let one = format!("{}end", "ä".repeat(TAIL_IN_PARAGRAPH));
+        assert!(last_lines(&one).ends_with("äend") && last_lines(&one).len() <= TAIL_IN_PARAGRAPH);
+    }
 }

@@ -179,6 +179,7 @@ impl Describer<'_> {
                 let stages: Vec<_> = self.seen.agent.stages.iter().map(|s| s.stage.to_string()).collect();
                 let said = match stages.as_slice() {
                     [] => "it made other calls".to_owned(),
+                    [stage] => format!("it posted the boot stage {stage}"),
                     stages => format!("it posted the boot stages {}", stages.join(", ")),
                 };
                 let message = format!("{} runs and has called, but never registered: {said}", mine.id);

@@ -61,8 +61,11 @@ impl Describer<'_> {
                 ImageState::Failed(words, _)
                 | ImageState::Pulling { how_far: None, failed_before: Some(words) },
             )) => {
-                let message =
-                    format!("the image {image} is not on the engine, and pulling it failed: {words}");
+                let message = if words.contains(&image) {
+                    format!("the image is not on the engine, and {words}")
+                } else {
+                    format!("the image {image} is not on the engine, and pulling it failed: {words}")
+                };
                 return (Status::False, Reason::ImageNotFound, message);
             }
             Some(Ok(ImageState::Pulling { how_far, .. })) => {
