@@ -370,7 +370,8 @@ pub struct Rollout {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {
-    /// How long an agent may be silent, in seconds. Agents send one every 30 s. Default 180.
+    /// How long an agent may be silent, in seconds. Agents send a heartbeat every 30 s: give at least 90.
+    /// Default 180.
     #[serde(default = "three_minutes")]
     #[schemars(range(min = 1, max = 86_400))]
     pub ttl_seconds: i32,
