@@ -123,46 +123,27 @@ impl Describer<'_> {
                 Some(kept) => (Status::False, Reason::AgentWedged, kept.message.clone()),
                 None => (Status::False, Reason::AgentWedged, format!("the agent says: {why}")),
             },
-            Link::Lost { last_heard } => {
-                let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
-                    Some(kept) => kept.message.clone(),
-                    None => {
-                        let last_heard = second(*last_heard);
-                        format!(
-                            "{}: its agent is silent since {last_heard}; {} s are allowed",
-                            self.box_id(),
-                            self.ttl()
-                        )
-                    }
-                };
-                (Status::False, Reason::HeartbeatLost, message)
-            }
+            Link::Lost { last_heard } => self.lost(|id, ttl| {
+                format!("{id}: its agent is silent since {}; {ttl} s are allowed", second(*last_heard))
+            }),
             Link::TooEarly if connected_before && same_start => keep(kept),
-            Link::Silent if connected_before && same_start => {
-                let message = match kept.filter(|c| c.reason == Reason::HeartbeatLost.as_str()) {
-                    Some(kept) => kept.message.clone(),
-                    None => {
-                        format!(
-                            "{}: no heartbeat of its agent came within the {} s that are allowed",
-                            self.box_id(),
-                            self.ttl()
-                        )
-                    }
-                };
-                (Status::False, Reason::HeartbeatLost, message)
-            }
+            Link::Silent if connected_before && same_start => self.lost(|id, ttl| {
+                format!("{id}: no heartbeat of its agent came within the {ttl} s that are allowed")
+            }),
             Link::TooEarly | Link::Silent => self.unregistered(),
         }
     }
 
-    fn box_id(&self) -> &str {
+    /// What is said of an agent that fell silent, in words about the box's id and the seconds that it may be: the
+    /// first word stands.
+    fn lost(&self, words: impl FnOnce(&str, i64) -> String) -> Said {
+        let kept = condition::find(&self.before.conditions, ConditionType::AgentConnected)
+            .filter(|c| c.reason == Reason::HeartbeatLost.as_str())
+            .map(|c| c.message.clone());
         let seen = self.mine.map(|mine| mine.id.as_str());
-        seen.or(self.before.instance_id.as_deref()).unwrap_or("its box")
-    }
-
-    /// How long an agent may be silent, in seconds.
-    fn ttl(&self) -> i64 {
-        self.seen.agent.ttl.as_secs()
+        let id = seen.or(self.before.instance_id.as_deref()).unwrap_or("its box");
+        let message = kept.unwrap_or_else(|| words(id, self.seen.agent.ttl.as_secs()));
+        (Status::False, Reason::HeartbeatLost, message)
     }
 
     pub(super) fn unregistered(&self) -> Said {
