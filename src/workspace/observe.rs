@@ -131,7 +131,9 @@ fn volume(
     placement: Option<&Placement>,
 ) -> Volume {
     let (Some(placement), Ok(boxes)) = (placement, boxes) else { return Volume::Settled };
-    let facts = sort(status, boxes).mine.and_then(|mine| mine.ec2.as_ref());
+    // Where none is recorded, one may have been made all the same, in the zone of a box that has ended since.
+    let newest = || boxes.iter().filter(|_| status.storage.is_none()).max_by_key(|b| b.attempt);
+    let facts = sort(status, boxes).mine.or_else(newest).and_then(|b| b.ec2.as_ref());
     let Some(facts) = facts.filter(|_| placement.attaches_volumes()) else { return Volume::Settled };
     match &status.storage {
         None if facts.zone.is_empty() => Volume::Settled,

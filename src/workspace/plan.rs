@@ -91,12 +91,27 @@ impl Planner<'_> {
         {
             return unproven;
         }
+        if let Volume::Missing { zone } = &self.seen.volume
+            && !self.was_refused()
+        {
+            // A call for one may have been made whose answer was lost: the same call again says which it was.
+            return if self.must_wait() {
+                wait(self.retry())
+            } else {
+                now(Step::MakeVolume { zone: zone.clone() })
+            };
+        }
         match &self.seen.leftovers {
             Err(_) => wait(self.retry()),
             Ok(true) if self.must_wait() => wait(self.retry()),
             Ok(true) => now(Step::Clear),
             Ok(false) => now(Step::ReleaseFinalizer(Release::Gone)),
         }
+    }
+
+    /// Whether the last call was refused for good, so that it made nothing.
+    fn was_refused(&self) -> bool {
+        self.seen.failure.as_ref().is_some_and(|failure| failure.error.closes_attempt().is_some())
     }
 
     fn first_launch(&self) -> Plan {

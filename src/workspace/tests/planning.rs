@@ -263,6 +263,9 @@ proptest! {
                 prop_assert!(seen.place.is_ok());
                 prop_assert_eq!(live(&seen), Some(Vec::new()));
                 prop_assert_eq!(&seen.leftovers, &Ok(false));
+                let refused = seen.failure.as_ref().is_some_and(|f| f.error.closes_attempt().is_some());
+                let may_be_there = matches!(seen.volume, Volume::Missing { .. }) && !refused;
+                prop_assert!(!may_be_there, "a volume may have been made that nobody has recorded");
                 let outcome = status.launch.as_ref().map(|l| l.outcome);
                 let was_answered = matches!(outcome, Some(Outcome::Launched | Outcome::Gone));
                 if !seen.outlook.absence_proves && !was_answered && !has_ended(&status, &seen) {
