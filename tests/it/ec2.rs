@@ -80,18 +80,21 @@ impl Cloud {
     }
 }
 
-async fn cluster_id(scene: &Scene) -> String {
+/// The id of the cluster.
+pub async fn cluster_id(scene: &Scene) -> String {
     let namespaces: Api<Namespace> = Api::all(scene.client.clone());
     namespaces.get("kube-system").await.unwrap().uid().unwrap()
 }
 
-async fn make_secret(scene: &Scene, text: &str) {
+/// Makes the Secret that the config refers to.
+pub async fn make_secret(scene: &Scene, text: &str) {
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.system());
     let secret = json!({"metadata": {"name": "control-plane"}, "stringData": {"token": text}});
     secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
 }
 
-fn registry(scene: &Scene) -> SocketAddr {
+/// Where boxes of the simulator look for the registry.
+pub fn registry(scene: &Scene) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], scene.registry_port))
 }
 
@@ -99,7 +102,8 @@ fn operator(scene: &Scene) -> Operator {
     scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE].concat())
 }
 
-fn config(scene: &Scene, simulator: &Simulator, control_plane: &ControlPlane) -> Value {
+/// The usual `spec` of a BackendConfig on EC2.
+pub fn config(scene: &Scene, simulator: &Simulator, control_plane: &ControlPlane) -> Value {
     let mut config = scene.config();
     config["backend"] = json!("EC2");
     config["registry"]["advertiseURL"] = json!(format!("http://{}", registry(scene)));

@@ -7,7 +7,7 @@
 //! the rest    one module a topic; tests are named after what is promised
 //! ```
 //!
-//! `soak::` and `bench::` are left out unless asked for by `--ignored`.
+//! `soak::`, `bench::` and `exact_long::` are left out unless asked for by `--ignored`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
@@ -19,6 +19,8 @@ mod bench;
 mod crash;
 mod diagnosis;
 mod ec2;
+mod exact;
+mod exact_long;
 mod import;
 mod input;
 mod leader;
@@ -45,6 +47,8 @@ fn trials() -> Vec<Trial> {
         crash::trials(),
         diagnosis::trials(),
         ec2::trials(),
+        exact::trials(),
+        exact_long::trials(),
         import::trials(),
         input::trials(),
         leader::trials(),

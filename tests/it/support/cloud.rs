@@ -99,6 +99,21 @@ impl Simulator {
         assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());
     }
 
+    /// Puts every fault out of force.
+    pub async fn clear_faults(&self) {
+        let url = format!("{}/_sim/faults", self.endpoint());
+        let answer = reqwest::Client::new().delete(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// The calls of an action after a line of the log, oldest first.
+    pub async fn calls_after(&self, line: u64, action: &str) -> Vec<Value> {
+        match self.get(&format!("calls?after={line}&action={action}")).await {
+            Value::Array(calls) => calls,
+            one => vec![one],
+        }
+    }
+
     /// Every instance that there was, as it truly is.
     pub async fn instances(&self) -> Vec<Value> {
         self.get("instances").await.as_array().unwrap().clone()
@@ -125,12 +140,18 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts one that may launch everything that the simulator has, for this cluster.
     pub fn start(dir: &Path, simulator: &Simulator, cluster: &str) -> Self {
+        Self::start_with(dir, simulator, cluster, json!({}))
+    }
+
+    /// The same with periods other than the usual ones.
+    pub fn start_with(dir: &Path, simulator: &Simulator, cluster: &str, periods: Value) -> Self {
         let name = format!("control-plane-{}", number());
         let secret = dir.join(format!("{name}.secret"));
         fs::write(&secret, SECRET).unwrap();
         let settings = json!({
             "region": simulator.about["region"],
             "endpoint": simulator.endpoint(),
+            "periods": periods,
             "secrets": [{"name": "tests", "file": secret, "clusterIDs": [cluster]}],
             "allow": {
                 "amis": simulator.ids("images"),
@@ -169,6 +190,12 @@ impl ControlPlane {
     /// kill -9.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.child.id().to_string();
+        run(Command::new("kill").arg(format!("-{name}")).arg(pid)).unwrap();
     }
 
     /// kill -9, if it still runs, and a new process with the same settings.

@@ -26,7 +26,7 @@ use libtest_mimic::Trial;
 use std::pin::Pin;
 
 /// Modules that run only when asked for.
-const LONG: [&str; 2] = ["soak", "bench"];
+const LONG: [&str; 3] = ["soak", "bench", "exact_long"];
 
 /// One test of a module. A panic in it is its failure.
 pub fn trial(

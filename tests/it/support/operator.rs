@@ -135,6 +135,11 @@ impl Operator {
         run(Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string())).unwrap();
     }
 
+    /// Whether its process is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = poll(SOON, async || self.child.try_wait().unwrap().ok_or_else(String::new)).await;
