@@ -18,6 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("team", &["api", "metrics", "reconcile"]),
     ("platform", &["api", "backend", "keys", "metrics", "reconcile"]),
     ("workspace", &["api", "backend", "keys", "liveness", "metrics", "reconcile"]),
+    ("collector", &["api", "backend", "metrics", "reconcile"]),
     // A test asks the Team's own merge.
     ("import", &["api", "team"]),
     (
@@ -25,6 +26,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "api",
             "backend",
+            "collector",
             "keys",
             "liveness",
             "metrics",

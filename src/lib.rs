@@ -5,6 +5,7 @@
 //! control_plane                             what `atelier control-plane` runs: the one holder of AWS credentials
 //! import                                    what `atelier import` makes of an org template: a Team
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
+//!   collector                               what is left outside Kubernetes without an owner, and its removal
 //!     backend                               the one door to the machines; the Docker adapter behind it
 //!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
 //!       metrics                             what is counted
@@ -19,6 +20,7 @@ pub mod api;
 #[cfg(test)]
 mod arrows;
 pub mod backend;
+pub mod collector;
 pub mod control_plane;
 pub mod controller;
 pub mod import;

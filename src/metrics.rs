@@ -56,6 +56,49 @@ pub enum Operation {
     AttachVolume,
     Clear,
     LogTail,
+    Survey,
+    Collect,
+}
+
+/// What is made outside Kubernetes, in the order in which it goes: a volume is free once its box is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelValue)]
+#[expect(missing_docs, reason = "plain words")]
+pub enum Thing {
+    Box,
+    NetworkInterface,
+    Volume,
+    Network,
+}
+
+impl Thing {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Box, Self::NetworkInterface, Self::Volume, Self::Network];
+}
+
+/// What became of something without an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(missing_docs, reason = "plain words")]
+pub enum Collected {
+    Removed,
+    Failed,
+    DryRun,
+}
+
+/// How a sweep for what has no owner ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum SweepEnd {
+    /// Everything was looked at.
+    Complete,
+    /// More may be removed, and the next sweep goes on.
+    Capped,
+    /// A backend did not list what it has; the others were looked at.
+    Unlisted,
+    /// The API server is not well: nothing was believed any more.
+    Frozen,
+    /// The stored id is another cluster's.
+    WrongCluster,
+    /// This process does not lead any more, or is to end.
+    Stopped,
 }
 
 /// How something ended.
@@ -115,6 +158,22 @@ struct CallLabels {
     outcome: Outcome,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OrphanLabels {
+    thing: Thing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CollectedLabels {
+    thing: Thing,
+    outcome: Collected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SweepLabels {
+    end: SweepEnd,
+}
+
 /// All that is counted. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -125,6 +184,9 @@ pub struct Metrics {
     time_to_ready: Histogram,
     connected_agents: Gauge,
     leader: Gauge,
+    orphans: Family<OrphanLabels, Gauge>,
+    collected: Family<CollectedLabels, Counter>,
+    sweeps: Family<SweepLabels, Counter>,
 }
 
 fn call_histogram() -> Histogram {
@@ -141,6 +203,9 @@ impl Default for Metrics {
             time_to_ready: Histogram::new([0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0]),
             connected_agents: Gauge::default(),
             leader: Gauge::default(),
+            orphans: Family::default(),
+            collected: Family::default(),
+            sweeps: Family::default(),
         }
     }
 }
@@ -181,6 +246,22 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// So many things of this kind have no owner, as far as the last sweep could tell.
+    pub fn orphans(&self, thing: Thing, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.orphans.get_or_create(&OrphanLabels { thing }).set(count);
+    }
+
+    /// Something without an owner was removed, or was not.
+    pub fn collected(&self, thing: Thing, outcome: Collected) {
+        self.collected.get_or_create(&CollectedLabels { thing, outcome }).inc();
+    }
+
+    /// A sweep for what has no owner ended.
+    pub fn swept(&self, end: SweepEnd) {
+        self.sweeps.get_or_create(&SweepLabels { end }).inc();
+    }
+
     /// The text format that Prometheus scrapes.
     ///
     /// # Errors
@@ -198,6 +279,13 @@ impl Metrics {
         );
         registry.register("connected_agents", "Agents that are connected now", self.connected_agents.clone());
         registry.register("leader", "1 while this process leads", self.leader.clone());
+        registry.register("orphans", "Things without an owner at the last sweep", self.orphans.clone());
+        registry.register(
+            "collected",
+            "Things without an owner by what became of them",
+            self.collected.clone(),
+        );
+        registry.register("collector_sweeps", "Sweeps for things without an owner", self.sweeps.clone());
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)

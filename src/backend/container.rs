@@ -151,6 +151,11 @@ impl ContainerPlan {
         self.labels.get(names::UID).map(String::as_str).unwrap_or_default()
     }
 
+    /// The namespace of that Workspace.
+    pub(super) fn namespace(&self) -> &str {
+        self.labels.get(names::NAMESPACE).map(String::as_str).unwrap_or_default()
+    }
+
     /// The attempt that it is for.
     pub(super) fn attempt(&self) -> Option<i64> {
         self.labels.get(names::ATTEMPT)?.parse().ok()

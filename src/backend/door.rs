@@ -6,7 +6,7 @@ use super::hints::Hints;
 use super::placement::{Placement, Target};
 #[cfg(test)]
 use super::scripted::World;
-use super::{BackendError, ErrorKind};
+use super::{BackendError, ErrorKind, Grounds};
 use crate::api::Reason;
 use crate::api::workspace::{Backend, PlacementRecord};
 use crate::metrics::{Metrics, Operation, Outcome};
@@ -284,6 +284,13 @@ impl Backends {
         let answer = selected.preflight().await;
         self.metrics.backend_call(Operation::Preflight, Outcome::from(&answer), started.elapsed());
         answer
+    }
+
+    /// Every world in use, to look through for what has no owner.
+    pub fn grounds(&self) -> Vec<Grounds> {
+        let engines = self.engines.borrow().clone().into_iter().map(Target::Docker);
+        let cloud = self.cloud.borrow().clone().into_iter().map(Target::Ec2);
+        engines.chain(cloud).map(|target| Grounds::new(target, self.metrics.clone())).collect()
     }
 
     /// The uids of Workspaces whose box may have changed, from now on: events of the engines and ended

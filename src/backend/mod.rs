@@ -25,6 +25,7 @@ mod query;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod seen;
+mod survey;
 
 pub(crate) use archive::{Owner, archive};
 pub use container::{A2A_PORT, BoxOrder, ContainerPlan};
@@ -35,3 +36,4 @@ pub use error::{BackendError, Class, ErrorKind};
 pub use placement::Placement;
 pub use query::{BoxQuery, LaunchOrder, LaunchQuery, Outlook, Remains};
 pub use seen::{BoxFile, BoxSeen, BoxState, Contents, Ec2Facts, ImageState, PullCredentials};
+pub use survey::{Found, Grounds, Survey};

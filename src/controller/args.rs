@@ -22,6 +22,9 @@ pub struct ControllerArgs {
     /// How fast the work goes.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// What becomes of things without an owner.
+    #[command(flatten)]
+    pub collect: CollectArgs,
     /// What is logged.
     #[command(flatten)]
     pub logs: LogArgs,
@@ -158,6 +161,28 @@ pub struct PaceArgs {
     #[arg(long, env = "ATELIER_AGENT_WRITE_PERIOD", value_name = "TIME", default_value = "30s",
           value_parser = duration)]
     pub agent_write_period: Duration,
+}
+
+/// What becomes of things without an owner.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Collection of orphans")]
+pub struct CollectArgs {
+    /// How often boxes, volumes, networks and network interfaces are searched for those without an owner
+    #[arg(long, env = "ATELIER_COLLECT_PERIOD", value_name = "TIME", default_value = "5m",
+          value_parser = duration)]
+    pub collect_period: Duration,
+    /// Only tell what would be removed, in the log and the metrics
+    #[arg(long, env = "ATELIER_COLLECT_DRY_RUN", value_name = "BOOL", default_value_t = false,
+          action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub collect_dry_run: bool,
+    /// So many are removed in one sweep at most
+    #[arg(long, env = "ATELIER_COLLECT_MAX", value_name = "COUNT", default_value_t = 20,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub collect_max: u16,
+    /// What is younger is not touched: how long a backend's lists and ours may be behind
+    #[arg(long, env = "ATELIER_VISIBILITY_WINDOW", value_name = "TIME", default_value = "60s",
+          value_parser = duration)]
+    pub visibility_window: Duration,
 }
 
 /// Reads what can stand in a label and be an object's name.

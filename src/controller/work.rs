@@ -2,6 +2,7 @@
 
 use super::args::ControllerArgs;
 use super::{Replica, STOP_WORK, drive, wakes};
+use crate::collector::{self, Collector};
 use crate::platform::{self, Platform};
 use crate::reconcile::{Backoff, Fresh, Pauses};
 use crate::{team, workspace};
@@ -35,11 +36,13 @@ pub async fn work(
     platform.prime().await;
     info!("working");
 
+    let collector = Collector::new(collector_context(args, replica));
     let work = async {
         tokio::join!(
             platform.run(stop.clone()),
             teams(args, replica, stop),
             workspaces(args, replica, heard, stop),
+            collector.run(stop.clone()),
         );
     };
     let hints = replica.backends.watch(args.pace.list_period);
@@ -153,6 +156,30 @@ fn workspace_context(args: &ControllerArgs, replica: &Replica) -> workspace::Con
         },
         leadership: replica.leadership.clone(),
         progress: Mutex::default(),
+    }
+}
+
+fn collector_context(args: &ControllerArgs, replica: &Replica) -> collector::Context {
+    let collect = &args.collect;
+    collector::Context {
+        client: replica.cluster.client.clone(),
+        operator_namespace: replica.cluster.operator_namespace.clone(),
+        controller: args.cluster.controller_name.clone(),
+        cluster: replica.cluster.id.clone(),
+        config: args.cluster.backend_config.clone(),
+        configs: replica.configs.clone(),
+        workspaces: replica.workspaces.clone(),
+        teams: replica.teams.clone(),
+        backends: replica.backends.clone(),
+        leadership: replica.leadership.clone(),
+        events: replica.events.clone(),
+        metrics: replica.metrics.clone(),
+        settings: collector::Settings {
+            period: collect.collect_period,
+            is_dry_run: collect.collect_dry_run,
+            max: usize::from(collect.collect_max),
+            window: collect.visibility_window,
+        },
     }
 }
 

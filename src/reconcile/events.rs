@@ -39,6 +39,8 @@ pub enum EventReason {
     MemberRemoved,
     /// A box's files were asked for once more after the box had fetched them.
     BundleFetchedAgain,
+    /// Something outside Kubernetes had no owner and was removed.
+    OrphanRemoved,
 }
 
 impl EventReason {
@@ -59,12 +61,17 @@ impl EventReason {
             Self::MemberAdded => "MemberAdded",
             Self::MemberRemoved => "MemberRemoved",
             Self::BundleFetchedAgain => "BundleFetchedAgain",
+            Self::OrphanRemoved => "OrphanRemoved",
         }
     }
 
     fn event_type(self) -> EventType {
         match self {
-            Self::Lost | Self::Diagnosed | Self::Forgotten | Self::BundleFetchedAgain => EventType::Warning,
+            Self::Lost
+            | Self::Diagnosed
+            | Self::Forgotten
+            | Self::BundleFetchedAgain
+            | Self::OrphanRemoved => EventType::Warning,
             Self::Launched
             | Self::Connected
             | Self::Terminated

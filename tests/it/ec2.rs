@@ -33,15 +33,20 @@ trials![
 ];
 
 /// A scene on EC2: what it runs in.
-struct Cloud {
-    scene: Scene,
-    simulator: Simulator,
-    control_plane: ControlPlane,
-    operator: Operator,
+pub struct Cloud {
+    pub scene: Scene,
+    pub simulator: Simulator,
+    pub control_plane: ControlPlane,
+    pub operator: Operator,
 }
 
 impl Cloud {
     async fn start(topic: &str, arguments: &[&str]) -> Self {
+        Self::start_with(topic, arguments, &[]).await
+    }
+
+    /// The same, with more flags of the operator.
+    pub async fn start_with(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
         let scene = Scene::new(topic).await;
         let quick = ["--boot", "scripted", "--stage-ms", "20", "--heartbeat-ms", "1000"];
         let simulator = Simulator::start(scene.dir(), &[&quick[..], arguments].concat());
@@ -49,7 +54,7 @@ impl Cloud {
         control_plane.ready().await;
         make_secret(&scene, SECRET).await;
         scene.apply_config(config(&scene, &simulator, &control_plane)).await;
-        let mut operator = operator(&scene);
+        let mut operator = operator_with(&scene, flags);
         operator.ready().await;
         Self { scene, simulator, control_plane, operator }
     }
@@ -99,7 +104,11 @@ pub fn registry(scene: &Scene) -> SocketAddr {
 }
 
 fn operator(scene: &Scene) -> Operator {
-    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE].concat())
+    operator_with(scene, &[])
+}
+
+fn operator_with(scene: &Scene, flags: &[&str]) -> Operator {
+    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE, flags].concat())
 }
 
 /// The usual `spec` of a BackendConfig on EC2.

@@ -16,6 +16,7 @@ mod support;
 
 mod backend;
 mod bench;
+mod collect;
 mod crash;
 mod diagnosis;
 mod ec2;
@@ -44,6 +45,7 @@ fn trials() -> Vec<Trial> {
     [
         backend::trials(),
         bench::trials(),
+        collect::trials(),
         crash::trials(),
         diagnosis::trials(),
         ec2::trials(),

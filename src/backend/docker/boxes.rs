@@ -52,7 +52,7 @@ impl Engine {
         let plan = ContainerPlan::parse(request)?;
         let (user, network, ()) = tokio::try_join!(
             self.image_user(&plan.image),
-            self.network(&plan.network_of),
+            self.network(&plan.network_of, plan.namespace()),
             self.volumes(&plan),
         )?;
         if plan.attempt() != Some(1) {
@@ -135,7 +135,16 @@ impl Engine {
             Err(refusal) if refusal.is(404) => return Ok(()),
             Err(refusal) => return Err(refusal.into()),
         };
-        if seen.state == BoxState::Running {
+        self.remove_container(id, seen.state == BoxState::Running).await?;
+        if let Some(configs) = configs {
+            self.remove_volume(&configs).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a container, stopped if it may run; volumes that have a name stay.
+    pub(super) async fn remove_container(&self, id: &str, may_run: bool) -> Result<(), BackendError> {
+        if may_run {
             match self.stop(id).await {
                 Err(error) if error.is_about_backend() => return Err(error),
                 // What does not stop when it is asked to is removed by force.
@@ -144,11 +153,7 @@ impl Engine {
         }
         let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
         let removed = self.client()?.remove_container(id, Some(options));
-        gone_is_fine(self.change(&format!("remove container {id}"), REMOVE, removed).await)?;
-        if let Some(configs) = configs {
-            self.remove_volume(&configs).await?;
-        }
-        Ok(())
+        Ok(gone_is_fine(self.change(&format!("remove container {id}"), REMOVE, removed).await)?)
     }
 
     async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Refusal> {
@@ -219,7 +224,8 @@ impl Engine {
             let what = format!("take container {id} off network {key}");
             self.change(&what, CALL, self.client()?.disconnect_network(&key, request)).await?;
         }
-        let network = self.network(network_of).await?;
+        let namespace = labels.get(names::NAMESPACE).map(String::as_str).unwrap_or_default();
+        let network = self.network(network_of, namespace).await?;
         let endpoint = EndpointSettings { aliases: Some(vec![alias]), ..EndpointSettings::default() };
         let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(endpoint) };
         let what = format!("attach container {id} to network {}", network.id);

@@ -103,6 +103,10 @@ impl Engine {
         serde_json::to_string(&fields).unwrap_or_default()
     }
 
+    pub(super) fn maker(&self) -> &Maker {
+        &self.shared.maker
+    }
+
     /// The labels of everything that is made here: the given ones, and who made it.
     pub(super) fn signed(&self, labels: &BTreeMap<String, String>) -> HashMap<String, String> {
         let mut all: HashMap<_, _> = labels.clone().into_iter().collect();

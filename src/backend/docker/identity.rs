@@ -4,6 +4,8 @@ use super::engine::{CALL, Engine};
 use super::error::Refusal;
 use crate::api::workspace::{Backend, DockerWorld, PlacementRecord};
 use crate::backend::{BackendError, ErrorKind, Preflight};
+use bollard::models::SystemInfo;
+use k8s_openapi::jiff::Timestamp;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is known of who answers at an endpoint.
@@ -70,7 +72,8 @@ impl Engine {
             self.identity().known().failed = Some(error.clone());
             error
         });
-        let (world, version) = looked?;
+        let (world, info) = looked?;
+        let version = info.server_version.unwrap_or_default();
         let record = PlacementRecord { backend: Backend::Docker, docker: Some(world), ec2: None };
         Ok(Preflight { version, record })
     }
@@ -92,14 +95,25 @@ impl Engine {
         network.id.ok_or_else(|| self.nameless(what))
     }
 
-    /// Who it is, and its version.
-    async fn introduce(&self, network_id: String) -> Result<(DockerWorld, String), Refusal> {
+    /// Who it is now, and what its clock says.
+    pub(super) async fn time(&self) -> Result<(PlacementRecord, Timestamp), BackendError> {
+        let network_id = self.none_network().await?;
+        let (world, info) = self.introduce(network_id).await?;
+        let now = info.system_time.and_then(|time| time.parse().ok()).ok_or_else(|| {
+            let detail = format!("the Docker engine at {} does not tell the time", self.endpoint().address);
+            BackendError::new(ErrorKind::Failed, detail)
+        })?;
+        Ok((PlacementRecord { backend: Backend::Docker, docker: Some(world), ec2: None }, now))
+    }
+
+    /// Who it is, and what else it says of itself.
+    async fn introduce(&self, network_id: String) -> Result<(DockerWorld, SystemInfo), Refusal> {
         let what = "tell who it is";
         let info = self.call(what, CALL, self.client()?.info()).await?;
-        let engine_id = info.id.filter(|id| !id.is_empty()).ok_or_else(|| self.nameless(what))?;
+        let engine_id = info.id.clone().filter(|id| !id.is_empty()).ok_or_else(|| self.nameless(what))?;
         let world = DockerWorld { host: self.endpoint().name.clone(), engine_id, network_id };
         self.identity().met(world.clone());
-        Ok((world, info.server_version.unwrap_or_default()))
+        Ok((world, info))
     }
 
     fn nameless(&self, what: &str) -> Refusal {

@@ -18,6 +18,7 @@ mod pull_secret;
 #[cfg(test)]
 mod real;
 mod subnet;
+mod survey;
 mod volumes;
 mod watch;
 

@@ -101,7 +101,7 @@ impl Networks {
 
 impl Engine {
     /// The network of a Team, made if there is none. It stays while the result is held.
-    pub(super) async fn network(&self, network_of: &str) -> Result<Joining, Refusal> {
+    pub(super) async fn network(&self, network_of: &str, namespace: &str) -> Result<Joining, Refusal> {
         let slot = self.networks().slot(network_of);
         // Counted before the lock is taken, so that whoever removes the network sees it or is before us.
         slot.joining.fetch_add(1, Ordering::SeqCst);
@@ -110,7 +110,7 @@ impl Engine {
         if known.is_none() {
             *known = Some(match self.oldest_network(network_of).await? {
                 Some(id) => id,
-                None => self.make_network(network_of).await?,
+                None => self.make_network(network_of, namespace).await?,
             });
         }
         joining.id = known.clone().unwrap_or_default();
@@ -169,7 +169,7 @@ impl Engine {
         gone_is_fine(self.change(&what, CALL, self.client()?.remove_network(id)).await)
     }
 
-    async fn networks_of(&self, network_of: &str) -> Result<Vec<Network>, Refusal> {
+    pub(super) async fn networks_of(&self, network_of: &str) -> Result<Vec<Network>, Refusal> {
         let filters = Some(self.ours(Some((names::NETWORK_OF, network_of))));
         let options = Some(ListNetworksOptions { filters });
         self.call("list networks", CALL, self.client()?.list_networks(options)).await
@@ -190,11 +190,11 @@ impl Engine {
         Ok(networks.into_iter().find_map(|network| network.id))
     }
 
-    async fn make_network(&self, network_of: &str) -> Result<String, Refusal> {
+    async fn make_network(&self, network_of: &str, namespace: &str) -> Result<String, Refusal> {
         let mut overlapping = Vec::new();
         for _ in 0..TRIES {
             let range = self.free_range(&overlapping).await?;
-            match self.create_network(network_of, range.subnet).await {
+            match self.create_network(network_of, namespace, range.subnet).await {
                 Ok(id) => return self.keep_older(network_of, id).await,
                 Err(refusal) if refusal.says("overlaps") => overlapping.push(range.subnet),
                 Err(refusal) => return Err(refusal),
@@ -224,9 +224,17 @@ impl Engine {
         self.networks().reserve(pool, prefix, &taken).ok_or_else(|| self.pool_is_full())
     }
 
-    async fn create_network(&self, network_of: &str, subnet: Subnet) -> Result<String, Refusal> {
+    async fn create_network(
+        &self,
+        network_of: &str,
+        namespace: &str,
+        subnet: Subnet,
+    ) -> Result<String, Refusal> {
         let name = names::network(network_of);
-        let labels = BTreeMap::from([(names::NETWORK_OF.to_owned(), network_of.to_owned())]);
+        let labels = BTreeMap::from([
+            (names::NETWORK_OF.to_owned(), network_of.to_owned()),
+            (names::NAMESPACE.to_owned(), namespace.to_owned()),
+        ]);
         let range = IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() };
         let request = NetworkCreateRequest {
             name: name.clone(),

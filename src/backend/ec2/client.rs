@@ -4,7 +4,7 @@ use super::fault;
 use crate::backend::{BackendError, ErrorKind};
 use atelier_wire::control_plane::{
     AttachOrder, Console, Deleted, ErrorBody, InstancePage, InstanceView, PreflightOrder, PreflightReply,
-    Provision, Provisioned, VolumeOrder, VolumeView,
+    Provision, Provisioned, Resources, VolumeOrder, VolumeView,
 };
 use reqwest::{Client as Http, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -157,6 +157,18 @@ impl Client {
     /// Deletes a volume.
     pub async fn delete_volume(&self, id: &str, cluster: &str) -> Result<Deleted, BackendError> {
         let request = self.to(Method::DELETE, &["cp", "volumes", id], &[("cluster_id", cluster)]);
+        self.call(&format!("deletion of {id}"), request).await
+    }
+
+    /// The volumes and network interfaces of a cluster.
+    pub async fn resources(&self, cluster: &str) -> Result<Resources, BackendError> {
+        let request = self.to(Method::GET, &["cp", "resources"], &[("cluster_id", cluster)]);
+        self.call("list of volumes and network interfaces", request).await
+    }
+
+    /// Deletes a network interface.
+    pub async fn delete_interface(&self, id: &str, cluster: &str) -> Result<Deleted, BackendError> {
+        let request = self.to(Method::DELETE, &["cp", "network-interfaces", id], &[("cluster_id", cluster)]);
         self.call(&format!("deletion of {id}"), request).await
     }
 

@@ -126,6 +126,10 @@ impl Cloud {
         self.state().client.clone()
     }
 
+    pub(super) fn maker(&self) -> &Maker {
+        &self.shared.maker
+    }
+
     pub(super) fn cluster(&self) -> &str {
         &self.shared.maker.cluster
     }

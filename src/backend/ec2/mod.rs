@@ -3,7 +3,7 @@
 //! [`cloud`] is what a placement calls. What it decides by is pure: [`request`] is what is frozen for an attempt,
 //! [`offering`] which type in which subnet, [`sends`] until when a lost call may still take effect, [`known`] what
 //! the lists prove, [`fault`] what an error means. [`client`] speaks HTTP,
-//! [`watch`] lists all instances, [`preflight`] asks before anything is launched, [`volumes`] are the data's.
+//! [`watch`] lists all instances, [`survey`] everything else as well, [`preflight`] asks before anything is launched, [`volumes`] are the data's.
 
 mod client;
 mod cloud;
@@ -13,6 +13,7 @@ mod offering;
 mod preflight;
 mod request;
 mod sends;
+mod survey;
 mod user_data;
 mod view;
 mod volumes;

@@ -37,7 +37,7 @@ impl Cloud {
     }
 
     /// One complete list.
-    async fn sweep(&self) -> Result<(Sweep, Ec2World), BackendError> {
+    pub(super) async fn sweep(&self) -> Result<(Sweep, Ec2World), BackendError> {
         let client = self.client()?;
         let started = Timestamp::now();
         let mut instances = Vec::new();

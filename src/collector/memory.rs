@@ -1,0 +1,84 @@
+//! What earlier sweeps saw of what has no date. Pure.
+
+use crate::api::workspace::PlacementRecord;
+use crate::backend::Survey;
+use crate::metrics::Thing;
+use k8s_openapi::jiff::Timestamp;
+use std::collections::HashMap;
+
+type World = HashMap<(Thing, String), Timestamp>;
+
+/// Since when each thing without a date was seen in every survey of its world.
+#[derive(Debug, Default)]
+pub struct Memory(Vec<(PlacementRecord, World)>);
+
+impl Memory {
+    /// Takes in a survey: what it does not show any more is forgotten.
+    pub fn saw(&mut self, survey: &Survey) {
+        let before = self.world(&survey.record).cloned().unwrap_or_default();
+        let dateless = survey.found.iter().filter(|found| found.made_at.is_none());
+        let now = dateless.map(|found| {
+            let key = (found.thing, found.id.clone());
+            let since = before.get(&key).copied().unwrap_or(survey.now);
+            (key, since)
+        });
+        let now = now.collect();
+        self.0.retain(|(record, _)| *record != survey.record);
+        self.0.push((survey.record.clone(), now));
+    }
+
+    /// Since when this is seen.
+    pub fn since(&self, record: &PlacementRecord, thing: Thing, id: &str) -> Option<Timestamp> {
+        self.world(record)?.get(&(thing, id.to_owned())).copied()
+    }
+
+    fn world(&self, record: &PlacementRecord) -> Option<&World> {
+        self.0.iter().find(|(known, _)| known == record).map(|(_, world)| world)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::workspace::{Backend, Ec2World};
+    use crate::backend::Found;
+
+    fn survey(region: &str, second: i64, ids: &[&str]) -> Survey {
+        let ec2 = Some(Ec2World { account_id: "1".into(), region: region.into() });
+        let found = |id: &&str| Found {
+            thing: Thing::Network,
+            id: (*id).to_owned(),
+            uid: "u".into(),
+            namespace: "ns".into(),
+            name: String::new(),
+            attempt: None,
+            made_at: None,
+            is_retained: false,
+            is_ending: false,
+            is_in_use: false,
+        };
+        Survey {
+            record: PlacementRecord { backend: Backend::Ec2, docker: None, ec2 },
+            now: Timestamp::from_second(second).unwrap(),
+            found: ids.iter().map(found).collect(),
+        }
+    }
+
+    #[test]
+    fn only_surveys_in_a_row_of_the_same_world_count() {
+        let mut memory = Memory::default();
+        let here = survey("a", 10, &["n"]);
+        let since =
+            |memory: &Memory| memory.since(&here.record, Thing::Network, "n").map(Timestamp::as_second);
+        assert_eq!(since(&memory), None);
+        memory.saw(&here);
+        memory.saw(&survey("a", 20, &["n", "m"]));
+        assert_eq!(since(&memory), Some(10));
+        memory.saw(&survey("b", 30, &[]));
+        assert_eq!(since(&memory), Some(10), "another world says nothing of this one");
+        memory.saw(&survey("a", 40, &["m"]));
+        memory.saw(&survey("a", 50, &["n"]));
+        assert_eq!(since(&memory), Some(50), "it was away in between");
+        assert_eq!(memory.since(&here.record, Thing::Volume, "n"), None);
+    }
+}
