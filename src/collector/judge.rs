@@ -100,12 +100,12 @@ pub struct Times {
 }
 
 /// Judges one thing. `owner` must have been read after the thing was listed. `seen_before` is the time, by the
-/// backend's clock, of the first of the surveys in a row that showed it.
+/// backend's clock, of the first of the surveys in a row that showed it as one that seems to have no owner.
 pub fn judge(found: &Found, owner: &Owner, seen_before: Option<Timestamp>, times: Times) -> Verdict {
     let is_named = !found.uid.is_empty()
         && !found.namespace.is_empty()
         && (found.thing == Thing::Network || !found.name.is_empty());
-    let since = found.made_at.or(seen_before).unwrap_or(times.now);
+    let since = since(found, seen_before).unwrap_or(times.now);
     if found.is_retained {
         Verdict::Keep(Keep::Retained)
     } else if found.is_ending {
@@ -124,6 +124,21 @@ pub fn judge(found: &Found, owner: &Owner, seen_before: Option<Timestamp>, times
             Owner::Lives(record) => by_record(found, record),
         }
     }
+}
+
+/// Since when it is there, and a volume since when it seems to have no owner: that it is to be kept is said by a
+/// tag that comes when its Workspace goes, and lists may show the tag late.
+fn since(found: &Found, seen_before: Option<Timestamp>) -> Option<Timestamp> {
+    match (found.thing, found.made_at) {
+        (Thing::Volume, Some(made_at)) => seen_before.map(|seen| seen.max(made_at)),
+        (_, made_at) => made_at.or(seen_before),
+    }
+}
+
+/// Whether it will be removed if it goes on to look like this for long enough.
+pub fn is_suspect(found: &Found, owner: &Owner, now: Timestamp) -> bool {
+    let times = Times { now, window: SignedDuration::MIN };
+    matches!(judge(found, owner, None, times), Verdict::Remove(_))
 }
 
 /// Of one whose owner lives.

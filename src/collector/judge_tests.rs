@@ -1,6 +1,6 @@
 //! What is removed and what is kept, by table and over all inputs.
 
-use super::judge::{Keep, Owner, Record, Remove, Times, Verdict, judge};
+use super::judge::{Keep, Owner, Record, Remove, Times, Verdict, is_suspect, judge};
 use crate::backend::Found;
 use crate::metrics::Thing;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -114,13 +114,13 @@ fn without_an_owner_only_what_nothing_else_speaks_for_is_removed() {
     for (what, change, verdict) in rows {
         let mut found = found();
         change(&mut found);
-        assert_eq!(judge(&found, &Owner::None, None, times()), *verdict, "{what}");
+        assert_eq!(judge(&found, &Owner::None, Some(at(0)), times()), *verdict, "{what}");
     }
     assert_eq!(judge(&found(), &Owner::Unknown, None, times()), Verdict::Keep(Keep::OwnerUnknown));
 }
 
 #[test]
-fn what_has_no_date_must_be_seen_for_a_window() {
+fn what_has_no_date_and_volumes_must_be_suspect_for_a_window() {
     let dateless = Found { made_at: None, ..found() };
     for (seen_before, verdict) in [
         (None, Verdict::Keep(Keep::Young)),
@@ -128,7 +128,17 @@ fn what_has_no_date_must_be_seen_for_a_window() {
         (Some(NOW - WINDOW), Verdict::Remove(Remove::NoOwner)),
     ] {
         assert_eq!(judge(&dateless, &Owner::None, seen_before.map(at), times()), verdict, "{seen_before:?}");
+        let old_volume = Found { thing: Thing::Volume, made_at: Some(at(0)), ..found() };
+        assert_eq!(
+            judge(&old_volume, &Owner::None, seen_before.map(at), times()),
+            verdict,
+            "{seen_before:?}"
+        );
+        assert!(
+            is_suspect(&dateless, &Owner::None, at(NOW)) && is_suspect(&old_volume, &Owner::None, at(NOW))
+        );
     }
+    assert!(!is_suspect(&dateless, &Owner::Lives(record()), at(NOW)));
 }
 
 prop_compose! {
@@ -174,8 +184,11 @@ proptest! {
         let Verdict::Remove(_) = judge(&found, &owner, seen.map(at), times()) else { return Ok(()) };
         prop_assert!(!found.is_retained && !found.is_in_use && !found.is_ending);
         prop_assert!(owner != Owner::Unknown);
-        let since = found.made_at.or(seen.map(at));
-        prop_assert!(since.is_some_and(|since| at(NOW).duration_since(since).as_secs() >= WINDOW));
+        let is_old = |since: Timestamp| at(NOW).duration_since(since).as_secs() >= WINDOW;
+        prop_assert!(found.made_at.is_none_or(is_old));
+        if found.made_at.is_none() || found.thing == Thing::Volume {
+            prop_assert!(seen.map(at).is_some_and(is_old));
+        }
         if let Owner::Lives(record) = owner && record.uid == found.uid {
             prop_assert!(!record.is_paused);
             let attempt = found.attempt;
@@ -194,6 +207,6 @@ proptest! {
             uid: "u".into(), namespace: "ns".into(), name: "w".into(), made_at: Some(at(0)),
             is_retained: false, is_ending: false, is_in_use: false, ..found
         };
-        prop_assert_eq!(judge(&found, &Owner::None, None, times()), Verdict::Remove(Remove::NoOwner));
+        prop_assert_eq!(judge(&found, &Owner::None, Some(at(0)), times()), Verdict::Remove(Remove::NoOwner));
     }
 }

@@ -1,23 +1,23 @@
-//! What earlier sweeps saw of what has no date. Pure.
+//! What earlier sweeps suspected. Pure.
 
 use crate::api::workspace::PlacementRecord;
-use crate::backend::Survey;
+use crate::backend::{Found, Survey};
 use crate::metrics::Thing;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::HashMap;
 
 type World = HashMap<(Thing, String), Timestamp>;
 
-/// Since when each thing without a date was seen in every survey of its world.
+/// Since when each thing was suspected at every survey of its world.
 #[derive(Debug, Default)]
 pub struct Memory(Vec<(PlacementRecord, World)>);
 
 impl Memory {
-    /// Takes in a survey: what it does not show any more is forgotten.
-    pub fn saw(&mut self, survey: &Survey) {
+    /// Takes in a survey: what it does not show any more, or what is above suspicion, is forgotten.
+    pub fn saw(&mut self, survey: &Survey, is_suspect: impl Fn(&Found) -> bool) {
         let before = self.world(&survey.record).cloned().unwrap_or_default();
-        let dateless = survey.found.iter().filter(|found| found.made_at.is_none());
-        let now = dateless.map(|found| {
+        let suspects = survey.found.iter().filter(|found| is_suspect(found));
+        let now = suspects.map(|found| {
             let key = (found.thing, found.id.clone());
             let since = before.get(&key).copied().unwrap_or(survey.now);
             (key, since)
@@ -27,7 +27,7 @@ impl Memory {
         self.0.push((survey.record.clone(), now));
     }
 
-    /// Since when this is seen.
+    /// Since when this is suspected.
     pub fn since(&self, record: &PlacementRecord, thing: Thing, id: &str) -> Option<Timestamp> {
         self.world(record)?.get(&(thing, id.to_owned())).copied()
     }
@@ -41,7 +41,6 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::api::workspace::{Backend, Ec2World};
-    use crate::backend::Found;
 
     fn survey(region: &str, second: i64, ids: &[&str]) -> Survey {
         let ec2 = Some(Ec2World { account_id: "1".into(), region: region.into() });
@@ -71,14 +70,17 @@ mod tests {
         let since =
             |memory: &Memory| memory.since(&here.record, Thing::Network, "n").map(Timestamp::as_second);
         assert_eq!(since(&memory), None);
-        memory.saw(&here);
-        memory.saw(&survey("a", 20, &["n", "m"]));
+        memory.saw(&here, |_| true);
+        memory.saw(&survey("a", 20, &["n", "m"]), |_| true);
         assert_eq!(since(&memory), Some(10));
-        memory.saw(&survey("b", 30, &[]));
+        memory.saw(&survey("b", 30, &[]), |_| true);
         assert_eq!(since(&memory), Some(10), "another world says nothing of this one");
-        memory.saw(&survey("a", 40, &["m"]));
-        memory.saw(&survey("a", 50, &["n"]));
+        memory.saw(&survey("a", 40, &["m"]), |_| true);
+        memory.saw(&survey("a", 50, &["n"]), |_| true);
         assert_eq!(since(&memory), Some(50), "it was away in between");
         assert_eq!(memory.since(&here.record, Thing::Volume, "n"), None);
+        memory.saw(&survey("a", 60, &["n"]), |_| false);
+        memory.saw(&survey("a", 70, &["n"]), |_| true);
+        assert_eq!(since(&memory), Some(70), "it had an owner in between");
     }
 }

@@ -20,7 +20,7 @@ use crate::metrics::{Collected, Metrics, SweepEnd, Thing};
 use crate::reconcile::{Cache, EventReason, Events, Leadership};
 use axum::http::Request;
 use identity::{Identity, Stored};
-use judge::{Owner, Remove, Times, Verdict, judge};
+use judge::{Owner, Remove, Times, Verdict, is_suspect, judge};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
@@ -151,9 +151,13 @@ impl Collector {
             }
         }
         for (_, survey) in &surveys {
-            self.memory.saw(survey);
+            let owners = &self.owners;
+            self.memory.saw(survey, |found| is_suspect(found, &owners.cached(found), survey.now));
         }
         let candidates = self.candidates(&surveys);
+        let keys: BTreeSet<_> = candidates.iter().map(Candidate::key).collect();
+        self.failed.retain(|key| keys.contains(key));
+        self.told.retain(|key| keys.contains(key));
         for thing in Thing::ALL {
             let count = candidates.iter().filter(|candidate| candidate.found.thing == thing).count();
             self.context.metrics.orphans(thing, count);
@@ -223,7 +227,9 @@ impl Collector {
             }
             Err(why) => return Some(self.frozen(&why)),
         }
-        let ready = Request::get("/readyz").body(Vec::new()).ok()?;
+        let Ok(ready) = Request::get("/readyz").body(Vec::new()) else {
+            return Some(self.frozen("it cannot be asked whether it is ready"));
+        };
         // One that does not tell us whether it is well is judged by its other answers.
         ask(self.context.client.request_text(ready)).await.err().map(|why| self.frozen(&why))
     }
