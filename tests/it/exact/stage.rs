@@ -88,7 +88,7 @@ impl Stage {
         // Shorter than calls are delayed by at most.
         let periods = json!({"callDeadline": "4s", "launchDeadline": "4s"});
         let control_plane =
-            ControlPlane::start_with(scene.dir(), &simulator, &cluster_id(&scene).await, periods);
+            ControlPlane::start_with(scene.dir(), &simulator, &cluster_id(&scene).await, &periods);
         control_plane.ready().await;
         make_secret(&scene, SECRET).await;
         scene.apply_config(config(&scene, &simulator, &control_plane)).await;

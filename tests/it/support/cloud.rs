@@ -140,11 +140,11 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts one that may launch everything that the simulator has, for this cluster.
     pub fn start(dir: &Path, simulator: &Simulator, cluster: &str) -> Self {
-        Self::start_with(dir, simulator, cluster, json!({}))
+        Self::start_with(dir, simulator, cluster, &json!({}))
     }
 
     /// The same with periods other than the usual ones.
-    pub fn start_with(dir: &Path, simulator: &Simulator, cluster: &str, periods: Value) -> Self {
+    pub fn start_with(dir: &Path, simulator: &Simulator, cluster: &str, periods: &Value) -> Self {
         let name = format!("control-plane-{}", number());
         let secret = dir.join(format!("{name}.secret"));
         fs::write(&secret, SECRET).unwrap();
