@@ -151,7 +151,7 @@ mod tests {
         owners.live(&found(thing), &mut Read::default()).await
     }
 
-    fn failure(code: u16, reason: &str, details: Value) -> Value {
+    fn failure(code: u16, reason: &str, details: &Value) -> Value {
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
                "message": "m", "details": details})
     }
@@ -172,7 +172,7 @@ mod tests {
             (500, "InternalError", named.clone(), Err(())),
             (429, "TooManyRequests", json!({}), Err(())),
         ] {
-            let answer = live(Thing::Box, code, failure(code, reason, details.clone())).await;
+            let answer = live(Thing::Box, code, failure(code, reason, &details)).await;
             assert_eq!(answer.map_err(drop), owner, "{code} {reason} {details}");
         }
         assert!(live(Thing::Box, 200, json!("no object")).await.is_err(), "an answer that cannot be read");
@@ -196,7 +196,7 @@ mod tests {
         let lives = Record { uid: "u".into(), ..Record::default() };
         assert_eq!(live(Thing::Network, 200, list("u")).await, Ok(Owner::Lives(lives)));
         assert_eq!(live(Thing::Network, 200, list("v")).await, Ok(Owner::None));
-        let unserved = failure(404, "NotFound", json!({}));
+        let unserved = failure(404, "NotFound", &json!({}));
         assert_eq!(live(Thing::Network, 404, unserved).await, Ok(Owner::Unknown));
     }
 }
