@@ -1,7 +1,7 @@
 //! Finds what has no owner outside Kubernetes, and removes it: boxes, volumes, networks, network interfaces.
 //!
 //! A sweep lists the backends first and reads owners after that, so that what it reads can only know more than
-//! what it saw. [`judge`] decides, and is pure; [`owners`] reads, live before anything is removed; [`memory`]
+//! what it saw. `judge` decides, and is pure; [`owners`] reads, live before anything is removed; [`memory`]
 //! stands in for the date that some things do not have; [`identity`] stops it all in a cluster that is not the
 //! one that the things were made for. Where nothing is without an owner, a sweep costs the lists of the backends
 //! and nothing of the API server.
