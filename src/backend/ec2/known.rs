@@ -45,6 +45,8 @@ pub struct Known {
     gone: BTreeSet<String>,
     /// The volumes that were deleted, or marked as ones to keep.
     cleared: BTreeSet<String>,
+    /// Since when EC2 does not show volumes that are to be deleted.
+    missed: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ impl Known {
             pending: HashMap::new(),
             gone: BTreeSet::new(),
             cleared: BTreeSet::new(),
+            missed: BTreeMap::new(),
         }
     }
 
@@ -177,8 +180,15 @@ impl Known {
         self.listed.keys().cloned().chain(self.pending.values().map(|p| p.uid.clone())).collect()
     }
 
+    /// EC2 does not show this volume now; whether that has been so for longer than its lists may be behind.
+    pub fn has_missed(&mut self, volume_id: &str, now: Timestamp) -> bool {
+        let since = *self.missed.entry(volume_id.to_owned()).or_insert(now);
+        now.duration_since(since) > self.window
+    }
+
     /// This volume was deleted, or marked as one to keep.
     pub fn cleared(&mut self, volume_id: &str) {
+        self.missed.remove(volume_id);
         self.cleared.insert(volume_id.to_owned());
     }
 
@@ -309,6 +319,15 @@ mod tests {
         assert_eq!(states(&mut known, &["i-1"], 71).1, none());
         known.take(sweep(75, &[]));
         assert_eq!(states(&mut known, &["i-1"], 76).1, vec!["i-1".to_owned()]);
+    }
+
+    #[test]
+    fn a_volume_that_is_not_shown_is_gone_only_after_the_window() {
+        let mut known = Known::new(WINDOW);
+        for (now, is_gone) in [(0, false), (30, false), (60, false), (61, true)] {
+            assert_eq!(known.has_missed("vol-1", at(now)), is_gone, "{now}");
+        }
+        assert!(!known.has_missed("vol-2", at(61)), "each for itself");
     }
 
     #[test]

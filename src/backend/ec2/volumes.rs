@@ -4,7 +4,7 @@ use super::cloud::Cloud;
 use super::request::{Ec2Request, volume_token};
 use crate::api::names;
 use crate::api::workspace::{PlacementRecord, StorageRecord};
-use crate::backend::{BackendError, BoxSeen, Remains};
+use crate::backend::{BackendError, BoxSeen, ErrorKind, Remains};
 use atelier_wire::control_plane::{AttachOrder, VolumeOrder};
 use k8s_openapi::jiff::Timestamp;
 
@@ -72,7 +72,12 @@ impl Cloud {
         if remains.retain {
             client.retain_volume(&storage.volume_id, self.cluster()).await?;
         } else {
-            client.delete_volume(&storage.volume_id, self.cluster()).await?;
+            let deleted = client.delete_volume(&storage.volume_id, self.cluster()).await?;
+            // One that was made moments ago may not be shown yet: that is no proof that it is gone.
+            if !deleted.observed && !self.state().known.has_missed(&storage.volume_id, Timestamp::now()) {
+                let detail = format!("EC2 does not show {} at the moment", storage.volume_id);
+                return Err(BackendError::new(ErrorKind::NotFound, detail));
+            }
         }
         self.state().known.cleared(&storage.volume_id);
         Ok(())
