@@ -110,6 +110,9 @@ async fn a_leader_that_freezes_in_a_burst_doubles_nothing() {
     frozen_and_thawed(&scene, &mut first, &second, &front, 7, Duration::ZERO).await;
 }
 
+/// How often what an agent says is written, by the shortened periods.
+const AGENT_WRITE_PERIOD: Duration = Duration::from_secs(2);
+
 /// Stops the leader while it makes boxes, lets the other finish, and lets the first go on after so long.
 pub async fn frozen_and_thawed(
     scene: &Scene,
@@ -132,10 +135,18 @@ pub async fn frozen_and_thawed(
     second.until_it_leads().await;
     scene.until_team_ready("studio").await;
     assert_one_box_each(scene, members).await;
+    tokio::time::sleep_until(thaw_at.into()).await;
+    // An agent whose registration went to the frozen one is known by its heartbeat, and registers again.
+    scene
+        .within(LATER, "the leader has nothing more to tell", async || {
+            let told = scene.writes().len();
+            tokio::time::sleep(AGENT_WRITE_PERIOD * 2).await;
+            let now = scene.writes().len();
+            if told == now { Ok(()) } else { Err(format!("{told}, then {now} writes")) }
+        })
+        .await;
     let before = traces(scene).await;
     let written = scene.writes().len();
-
-    tokio::time::sleep_until(thaw_at.into()).await;
     first.signal("CONT");
     let status = first.ended().await;
     assert!(!status.success(), "it lost the lease, and ended as if all were well");
