@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 /// EC2 at this address, with no limit that a test would wait for.
 pub async fn ec2(endpoint: &str) -> Ec2 {
     let connect = Connect {
-        region: "eu-test-1".into(),
+        region: "us-east-1".into(),
         endpoint: Some(endpoint.into()),
         pace: Pace::new(1_000.0, CancellationToken::new()),
         wait_max: Duration::from_secs(30),

@@ -209,7 +209,7 @@ fn instance(id: &str, thing: &Thing) -> String {
     format!(
         "<item><instanceId>{id}</instanceId><instanceState><code>0</code><name>{}</name></instanceState>\
          <privateIpAddress>10.0.0.1</privateIpAddress><clientToken>{token}</clientToken>\
-         <launchTime>2026-01-01T00:00:00.000Z</launchTime><placement><availabilityZone>eu-test-1a</availabilityZone>\
+         <launchTime>2026-01-01T00:00:00.000Z</launchTime><placement><availabilityZone>us-east-1a</availabilityZone>\
          </placement>{}</item>",
         thing.state,
         tag_set(&thing.tags)
@@ -247,7 +247,7 @@ impl World {
                 let wanted = list(parameters, "Filter.1.Value");
                 let item = |id: &str| {
                     format!(
-                        "<item><subnetId>{id}</subnetId><availabilityZone>eu-test-1a</availabilityZone>\
+                        "<item><subnetId>{id}</subnetId><availabilityZone>us-east-1a</availabilityZone>\
                          <ownerId>{ACCOUNT}</ownerId></item>"
                     )
                 };

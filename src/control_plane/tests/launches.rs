@@ -10,8 +10,8 @@ async fn a_launch_is_answered_with_the_instance_and_the_same_call_with_the_same_
     assert_eq!(status, 201);
     assert_eq!(first["state"], "pending");
     assert_eq!(first["private_ip"], "10.0.0.1");
-    assert_eq!(first["zone"], "eu-test-1a");
-    assert_eq!((&first["account_id"], &first["region"]), (&json!(ec2::ACCOUNT), &json!("eu-test-1")));
+    assert_eq!(first["zone"], "us-east-1a");
+    assert_eq!((&first["account_id"], &first["region"]), (&json!(ec2::ACCOUNT), &json!("us-east-1")));
     let (status, again) = world.provision(&order("w")).await;
     assert_eq!((status, &again["instance_id"]), (201, &first["instance_id"]));
     assert_eq!(world.ec2.world().instances.len(), 1);

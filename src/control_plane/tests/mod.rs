@@ -2,6 +2,7 @@
 
 mod auth;
 mod clients;
+mod conformance;
 mod ec2;
 mod faults;
 mod instances;
@@ -76,7 +77,7 @@ impl World {
         let (both, console) = (folder.write("both", BOTH), folder.write("console", CONSOLE));
         let settings = format!(
             r"
-region: eu-test-1
+region: us-east-1
 endpoint: {}
 rateScale: 1000
 secrets:

@@ -3,7 +3,7 @@
 use super::*;
 
 fn volume(workspace: &str) -> Value {
-    json!({"cluster_id": "c1", "idempotency_key": format!("volume-{workspace}"), "zone": "eu-test-1a",
+    json!({"cluster_id": "c1", "idempotency_key": format!("volume-{workspace}"), "zone": "us-east-1a",
            "volume": {"size_gib": 10, "volume_type": "gp3"}, "tags": {(names::CONTROLLER): "atelier"}})
 }
 
@@ -11,14 +11,14 @@ fn volume(workspace: &str) -> Value {
 async fn a_data_volume_is_made_once_and_found_again() {
     let world = World::new().await;
     let (status, made) = world.post("/cp/workspaces/w/volume", &volume("w")).await;
-    assert_eq!((status, &made["zone"], &made["state"]), (200, &json!("eu-test-1a"), &json!("available")));
+    assert_eq!((status, &made["zone"], &made["state"]), (200, &json!("us-east-1a"), &json!("available")));
     assert_eq!(made["tags"][names::UID], "w");
     let (_, again) = world.post("/cp/workspaces/w/volume", &volume("w")).await;
     let bigger = with(volume("w"), "/volume/size_gib", json!(11));
     let (_, found) = world.post("/cp/workspaces/w/volume", &bigger).await;
     assert_eq!((&again["volume_id"], &found["volume_id"]), (&made["volume_id"], &made["volume_id"]));
     assert_eq!(world.ec2.world().volumes.len(), 1);
-    let elsewhere = with(volume("w"), "/zone", json!("eu-test-1b"));
+    let elsewhere = with(volume("w"), "/zone", json!("us-east-1b"));
     let (status, body) = world.post("/cp/workspaces/w/volume", &elsewhere).await;
     assert_eq!(
         (status, &body["code"]),
@@ -135,7 +135,7 @@ async fn a_preflight_says_where_launches_go_and_launches_nothing() {
     assert_eq!((status, &body["problems"]), (200, &json!([])));
     assert_eq!(
         (&body["account_id"], &body["zones"]["subnet-1"]),
-        (&json!(ec2::ACCOUNT), &json!("eu-test-1a"))
+        (&json!(ec2::ACCOUNT), &json!("us-east-1a"))
     );
     assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
     assert!(body["now"].as_str().unwrap().parse::<k8s_openapi::jiff::Timestamp>().is_ok());
