@@ -49,7 +49,7 @@ pub(crate) enum Fault {
     CrashAfter,
     /// The effect is not done, and an error is answered.
     Error,
-    /// The effect is done, and an error is answered all the same.
+    /// The effect is done, and its answer is lost.
     ErrorAfter,
 }
 
@@ -191,9 +191,13 @@ impl World {
                 self.crashed.notify_one();
                 std::future::pending().await
             }
-            Some(Fault::Error | Fault::ErrorAfter) => {
+            Some(Fault::Error) => {
                 Err(BackendError::new(ErrorKind::Failed, format!("scripted failure of {name}")))
             }
+            Some(Fault::ErrorAfter) => Err(BackendError::new(
+                ErrorKind::Unreachable,
+                format!("scripted loss of the answer to {name}"),
+            )),
         }
     }
 

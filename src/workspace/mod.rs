@@ -201,7 +201,11 @@ async fn passes(stored: &Arc<Workspace>, ctx: &Context) -> Result<Action, Error>
 /// One pass: one look, at most one effect, and what is to be said of it.
 async fn pass(ws: &Workspace, ctx: &Context, now: Timestamp) -> Result<(Next, report::Reported), Error> {
     let began = Instant::now();
-    let look = observe::observe(ws, ctx, now).await;
+    let mut look = observe::observe(ws, ctx, now).await;
+    if plan::is_moot(ws, &look.seen, now) {
+        ctx.failures.clear(&ws.uid().unwrap_or_default());
+        look.seen.failure = None;
+    }
     let mut plan = plan::plan(ws, &look.seen, now);
     // A process that lost its lease starts no effect; what it reports would be refused or told by another.
     if plan.step != Step::Nothing && !ctx.leadership.may_act() {

@@ -5,7 +5,7 @@
 use super::boot::{Boot, boot, until_slow};
 use super::desired::{Desired, NextLaunch};
 use super::recorded::{ended_at, is_forgotten, is_outdated, is_paused, restart_wanted, sort};
-use super::seen::{Seen, Slot, Volume};
+use super::seen::{Failure, Seen, Slot, Volume};
 use super::step::{Next, Plan, Record, Release, Step};
 use crate::api::names;
 use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
@@ -437,6 +437,19 @@ impl Planner<'_> {
             _ => Next::Resync,
         }
     }
+}
+
+/// Whether a failure is about nothing that is still to be done: what failed has come to be after all, or is no
+/// longer wanted. A call whose answer was lost may well have had its effect. What refuses a launch closes its
+/// attempt, and what is said of an image is said by the image.
+pub fn is_moot(ws: &Workspace, seen: &Seen, now: Timestamp) -> bool {
+    let Some(failure) = &seen.failure else { return false };
+    if failure.error.closes_attempt().is_some() || failure.error.kind == ErrorKind::ImageNotFound {
+        return false;
+    }
+    let due = Failure { not_before: now, ..failure.clone() };
+    let seen = Seen { failure: Some(due), ..seen.clone() };
+    seen.boxes.is_ok() && plan(ws, &seen, now).step == Step::Nothing
 }
 
 /// Why a box has ended for good.

@@ -109,10 +109,11 @@ async fn survives(s: Start, disturb: impl Fn(&Driver), what: &str) {
     disturb(&driver);
     driver.settle_and_check().await;
     driver.assert_one_box_runs();
+    let conditions = driver.status().conditions;
+    assert!(is_true(&conditions, ConditionType::Ready), "{what}: {conditions:#?}");
     driver.delete();
     driver.settle_and_check().await;
     driver.assert_nothing_left();
-    let _ = what;
 }
 
 impl Driver {
