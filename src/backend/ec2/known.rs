@@ -10,7 +10,7 @@ use crate::api::names;
 use crate::backend::{BoxSeen, BoxState};
 use atelier_wire::control_plane::InstanceView;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many complete sweeps must miss an instance before its id is asked for.
 const SWEEPS: u32 = 2;
@@ -34,13 +34,13 @@ pub struct Expected {
 }
 
 /// What is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Known {
     window: SignedDuration,
     swept: Option<Timestamp>,
-    listed: HashMap<String, Vec<InstanceView>>,
+    listed: BTreeMap<String, Vec<InstanceView>>,
     /// By id: what is not (or not yet again) as the last sweep shows it.
-    pending: HashMap<String, Pending>,
+    pending: BTreeMap<String, Pending>,
     /// The ids that EC2 does not know, though they were launched once.
     gone: BTreeSet<String>,
     /// The volumes that were deleted, or marked as ones to keep.
@@ -66,8 +66,8 @@ impl Known {
         Self {
             window,
             swept: None,
-            listed: HashMap::new(),
-            pending: HashMap::new(),
+            listed: BTreeMap::new(),
+            pending: BTreeMap::new(),
             gone: BTreeSet::new(),
             cleared: BTreeSet::new(),
             missed: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Known {
 
     /// Takes in a sweep. Answers the Workspaces whose instances it shows otherwise than before.
     pub fn take(&mut self, sweep: Sweep) -> BTreeSet<String> {
-        let mut now: HashMap<String, Vec<InstanceView>> = HashMap::new();
+        let mut now: BTreeMap<String, Vec<InstanceView>> = BTreeMap::new();
         for instance in sweep.instances {
             if let Some(uid) = instance.tags.get(names::UID) {
                 now.entry(uid.clone()).or_default().push(instance);
@@ -101,12 +101,27 @@ impl Known {
                 });
                 return is_behind && !is_over;
             }
-            pending.missed += 1;
+            pending.missed = SWEEPS.min(pending.missed + 1);
             if pending.missed >= SWEEPS {
                 changed.insert(pending.uid.clone());
             }
             true
         });
+        // One list may show what the next does not: what was not seen to end is still to be accounted for.
+        for (uid, instance) in self.listed.iter().flat_map(|(uid, all)| all.iter().map(move |i| (uid, i))) {
+            let has_ended = matches!(view::state(instance), BoxState::Terminated { .. });
+            let id = &instance.instance_id;
+            if has_ended || listed.contains(id.as_str()) || self.gone.contains(id) {
+                continue;
+            }
+            self.pending.entry(id.clone()).or_insert_with(|| Pending {
+                uid: uid.clone(),
+                attempt: view::seen(instance).attempt.unwrap_or_default(),
+                answered: None,
+                since: sweep.started,
+                missed: 1,
+            });
+        }
         for (uid, instances) in &now {
             if self.listed.get(uid) != Some(instances) {
                 changed.insert(uid.clone());
@@ -308,6 +323,23 @@ mod tests {
         assert_eq!(states(&mut known, &["i-1"], 66), (vec!["i-1 unlisted".into()], vec!["i-1".to_owned()]));
         known.gone("i-1");
         assert_eq!(states(&mut known, &["i-1"], 66), (none(), none()));
+    }
+
+    #[test]
+    fn what_one_list_showed_and_the_next_does_not_stays_in_view() {
+        let mut known = Known::new(WINDOW);
+        known.answered("u", view::seen(&instance("i-1", "running")), at(0));
+        known.take(sweep(10, &[instance("i-1", "running")]));
+        known.take(sweep(15, &[]));
+        assert_eq!(states(&mut known, &[], 16), (vec!["i-1 unlisted".into()], none()));
+        known.take(sweep(80, &[]));
+        assert_eq!(states(&mut known, &[], 81), (vec!["i-1 unlisted".into()], vec!["i-1".to_owned()]));
+        known.gone("i-1");
+        known.take(sweep(85, &[]));
+        assert_eq!(states(&mut known, &[], 86), (none(), none()));
+        known.take(sweep(90, &[instance("i-2", "terminated")]));
+        known.take(sweep(95, &[]));
+        assert_eq!(states(&mut known, &[], 96), (none(), none()), "it was seen to end");
     }
 
     #[test]
