@@ -34,6 +34,6 @@ pub use door::{Backends, Configuration, Maker, NoBackend, Preflight, Selected};
 pub use ec2::{ControlPlaneEndpoint, Ec2Endpoint};
 pub use error::{BackendError, Class, ErrorKind};
 pub use placement::Placement;
-pub use query::{BoxQuery, LaunchOrder, LaunchQuery, Outlook, Remains};
+pub use query::{BoxQuery, LaunchOrder, LaunchQuery, Outlook, Recorder, Remains};
 pub use seen::{BoxFile, BoxSeen, BoxState, Contents, Ec2Facts, ImageState, PullCredentials};
 pub use survey::{Found, Grounds, Survey};

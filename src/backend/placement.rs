@@ -109,10 +109,11 @@ impl Placement {
         }
     }
 
-    /// This attempt is about to be recorded: until then nobody can have sent a call of it.
-    pub fn recording(&self, uid: &str, attempt: i64) {
+    /// This process has written the record of this attempt. Where it is a new one, nobody else can have sent a call
+    /// of it.
+    pub fn recorded(&self, uid: &str, attempt: i64, is_new: bool) {
         match &self.target {
-            Target::Ec2(cloud) => cloud.recording(uid, attempt),
+            Target::Ec2(cloud) => cloud.recorded(uid, attempt, is_new),
             Target::Docker(_) => {}
             #[cfg(test)]
             Target::Scripted(_) => {}

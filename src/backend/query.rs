@@ -50,11 +50,31 @@ pub struct Outlook {
     pub short_until: Option<Timestamp>,
     /// What a launch call of this attempt made may not be listed yet: its absence proves nothing.
     pub unsettled: bool,
+    /// A call of an attempt before this one may still take effect, or what it made may not be listed yet.
+    pub earlier_unsettled: bool,
+    /// Who wrote the record of this attempt.
+    pub recorder: Recorder,
+}
+
+/// Who wrote a record, as this process knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorder {
+    /// This process: what another was about to write when it lost the lead is refused as a conflict.
+    This,
+    /// Another one, and it may be about to write again.
+    Another,
 }
 
 impl Outlook {
     /// Where calls take effect before they are answered, and lists are complete.
-    pub const CERTAIN: Self = Self { absence_proves: true, fence: None, short_until: None, unsettled: false };
+    pub const CERTAIN: Self = Self {
+        absence_proves: true,
+        fence: None,
+        short_until: None,
+        unsettled: false,
+        earlier_unsettled: false,
+        recorder: Recorder::This,
+    };
 }
 
 /// What may be left of a Workspace besides boxes.

@@ -77,11 +77,10 @@ pub async fn report(
         seen.log_tail = Some(tail);
         said = describe(ws, &base, &seen, now);
     }
-    write(ws, &before, &said, ctx).await?;
-    if let (Step::Record(record), Some(placement)) = (&plan.step, &placement)
-        && before.launch.as_ref().is_none_or(|launch| launch.attempt != record.launch.attempt)
-    {
-        placement.recording(&uid, record.launch.attempt);
+    let was_written = write(ws, &before, &said, ctx).await?;
+    if let (Step::Record(record), Some(placement), true) = (&plan.step, &placement, was_written) {
+        let is_new = before.launch.as_ref().is_none_or(|launch| launch.attempt != record.launch.attempt);
+        placement.recorded(&uid, record.launch.attempt, is_new);
     }
     tell(ws, &before, &said.status, &plan.step, ctx, now);
     let moved = moved || matches!(plan.step, Step::Record(_));
@@ -160,20 +159,21 @@ fn wants_tail(said: &Description, before: &WorkspaceStatus) -> Option<String> {
     if is_known { None } else { id.cloned() }
 }
 
+/// Answers whether there was anything to write.
 async fn write(
     ws: &Workspace,
     before: &WorkspaceStatus,
     said: &Description,
     ctx: &Context,
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     let stored = ws.status.as_ref().filter(|s| s.observed_generation >= 0);
     if same(stored, &said.status, &["/diagnosis/observedAt", "/diagnosis/steps/*/durationSeconds"]) {
-        return Ok(());
+        return Ok(false);
     }
     if is_only_progress(before, &said.status)
         && !ctx.may_write_progress(&ws.uid().unwrap_or_default(), PROGRESS_PERIOD)
     {
-        return Ok(());
+        return Ok(false);
     }
     let api: Api<Workspace> = Api::namespaced(ctx.client.clone(), &ws.namespace().unwrap_or_default());
     let started = Instant::now();
@@ -181,7 +181,7 @@ async fn write(
     ctx.metrics.effect(Effect::WriteStatus, write_outcome(&result));
     tracing::debug!(workspace = %ws.name_any(), namespace = ?ws.namespace(), took = ?started.elapsed(), ok = result.is_ok(), "status");
     ctx.fresh.remember(result?);
-    Ok(())
+    Ok(true)
 }
 
 /// Whether nothing but the progress of a pull differs.

@@ -7,6 +7,7 @@ use super::seen::Slot;
 use super::step::{Next, Plan, Step};
 use crate::api::Reason;
 use crate::api::workspace::{Launch, Outcome};
+use crate::backend::Recorder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use std::time::Duration;
@@ -40,20 +41,27 @@ impl Planner<'_> {
     /// While deleting: what is still to be done before nothing of this launch can show up any more; `None` where
     /// that is so.
     pub(super) fn unproven(&self, launch: &Launch) -> Option<Plan> {
-        if self.seen.outlook.absence_proves || !self.is_open() {
-            return None;
+        if !self.is_open() {
+            return self.follows_open().then(|| wait(Next::After(UNLISTED)));
         }
         match launch.outcome {
             Outcome::Pending => Some(self.closed(launch).unwrap_or_else(|| self.send(launch, true))),
             Outcome::Refused => Some(wait(Next::After(UNLISTED))),
             // What was answered once is what every later call of its token answers.
-            Outcome::Launched | Outcome::Gone => None,
+            Outcome::Launched | Outcome::Gone => self.follows_open().then(|| wait(Next::After(UNLISTED))),
         }
     }
 
     /// Whether a call of the recorded launch may have made, or may yet make, what no list shows.
     fn is_open(&self) -> bool {
         self.seen.outlook.fence.is_some() || self.seen.outlook.unsettled
+    }
+
+    /// Whether a call of an attempt before the recorded one may have made, or may yet make, what no list shows. The
+    /// token of one that was launched has had its instance; and it was launched when all before it was over.
+    fn follows_open(&self) -> bool {
+        let before = self.status.attempts.last();
+        self.seen.outlook.earlier_unsettled && before.is_some_and(|a| a.outcome == Outcome::Refused)
     }
 
     /// Sends the recorded call, maybe again.
@@ -71,13 +79,19 @@ impl Planner<'_> {
         if let Some(pause) = self.until(launch.not_before.as_ref()) {
             return wait(Next::After(pause));
         }
+        // Another attempt's instance may be there, or come, and nothing is made beside it.
+        if self.follows_open() {
+            return wait(Next::After(UNLISTED));
+        }
         if let Slot::Taken(_) = self.seen.slot {
             return wait(Next::After(SOON));
         }
         if self.must_wait() {
             return wait(self.retry());
         }
-        if age > NOTE_SENT {
+        // A process that has lost the lead may be about to write what it decided before, such as that the finalizer
+        // goes. This write comes first, and makes a conflict of that one.
+        if age > NOTE_SENT || self.seen.outlook.recorder == Recorder::Another {
             let noted = Launch { last_sent_at: Some(Time(self.now)), ..launch.clone() };
             return self.record(noted);
         }

@@ -4,7 +4,7 @@ use super::client::{Client, ControlPlaneEndpoint};
 use super::known::{Expected, Known};
 use super::offering::{Shortages, offerings};
 use super::request::{Ec2Request, client_token};
-use super::sends::Sends;
+use super::sends::{Sends, outlook};
 use super::user_data::{self, Boot};
 use super::view;
 use crate::api::backend_config::Ec2Spec;
@@ -185,24 +185,22 @@ impl Cloud {
         Ok(hash(&user_data(&Ec2Request::parse(request)?, bootstrap_token)?))
     }
 
-    /// This attempt is about to be recorded: before that, nobody can have sent a call of it.
-    pub(crate) fn recording(&self, uid: &str, attempt: i64) {
-        self.state().sends.recorded(uid, attempt);
+    /// This process has written the record of this attempt.
+    pub(crate) fn recorded(&self, uid: &str, attempt: i64, is_new: bool) {
+        let sends = &mut self.state().sends;
+        if is_new { sends.recorded(uid, attempt) } else { sends.noted(uid, attempt) }
     }
 
     /// What a plan has to mind about launches here.
     pub(crate) fn outlook(&self, query: &LaunchQuery<'_>, now: Timestamp) -> Outlook {
         let state = self.state();
-        let ends = state.sends.effect_until(query.uid, query.attempt, state.took_over);
+        let LaunchQuery { uid, attempt, .. } = *query;
+        let ends = state.sends.effect_until(uid, attempt, state.took_over);
+        let earlier_ends = state.sends.earlier_until(uid, attempt, state.took_over);
         let all = offerings(&state.endpoint.spec, &state.zones, query.tier, query.zone);
-        let listed_from = ends.map(|ends| ends.saturating_add(WINDOW).unwrap_or(Timestamp::MAX));
-        let swept = state.known.swept();
-        Outlook {
-            absence_proves: false,
-            fence: ends.filter(|ends| *ends > now),
-            short_until: state.shortages.all_until(&all, now),
-            unsettled: listed_from.is_some_and(|from| swept.is_none_or(|swept| swept <= from)),
-        }
+        let short_until = state.shortages.all_until(&all, now);
+        let recorder = state.sends.recorder(uid, attempt);
+        outlook((ends, earlier_ends), recorder, state.known.swept(), WINDOW, short_until, now)
     }
 
     /// The instances of a Workspace, of any attempt.

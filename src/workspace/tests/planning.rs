@@ -5,7 +5,7 @@ use crate::api::Reason;
 use crate::api::names;
 use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
 use crate::backend::scripted::World;
-use crate::backend::{BackendError, BoxSeen, BoxState, Contents, ErrorKind, ImageState, Outlook};
+use crate::backend::{BackendError, BoxSeen, BoxState, Contents, ErrorKind, ImageState, Outlook, Recorder};
 use crate::liveness::{AgentView, Link};
 use crate::workspace::describe::describe;
 use crate::workspace::desired::{Desired, KeyedHash, NextLaunch, Problem};
@@ -107,12 +107,12 @@ fn launch() -> impl Strategy<Value = Option<Launch>> {
 }
 
 fn status() -> impl Strategy<Value = WorkspaceStatus> {
-    let attempts = prop::collection::vec((1..4i64, any::<bool>()), 0..5);
+    let attempts = prop::collection::vec((1..4i64, any::<bool>(), any::<bool>()), 0..5);
     (launch(), prop::option::of(0..4u8), attempts, any::<bool>()).prop_map(
         |(launch, id, attempts, placed)| {
-            let attempts = attempts.into_iter().map(|(attempt, timed_out)| Attempt {
+            let attempts = attempts.into_iter().map(|(attempt, timed_out, refused)| Attempt {
                 attempt,
-                outcome: Outcome::Gone,
+                outcome: if refused { Outcome::Refused } else { Outcome::Gone },
                 reason: timed_out.then(|| Reason::BootTimeout.as_str().into()),
                 instance_id: None,
                 at: Time(at(0)),
@@ -157,12 +157,16 @@ fn link() -> impl Strategy<Value = Link> {
 
 /// Half of the launches are where calls can be lost.
 fn outlook() -> impl Strategy<Value = Outlook> {
-    let lossy = (prop::option::of(1..200i64), prop::option::weighted(0.3, 1..200i64), any::<bool>());
-    let lossy = lossy.prop_map(|(fence, short, unsettled)| Outlook {
+    let times = (prop::option::of(1..200i64), prop::option::weighted(0.3, 1..200i64));
+    let recorder = prop_oneof![2 => Just(Recorder::This), 1 => Just(Recorder::Another)];
+    let lossy = (times, any::<bool>(), prop::bool::weighted(0.3), recorder);
+    let lossy = lossy.prop_map(|((fence, short), unsettled, earlier_unsettled, recorder)| Outlook {
         absence_proves: false,
         fence: fence.map(at),
         short_until: short.map(at),
         unsettled: unsettled || fence.is_some(),
+        earlier_unsettled,
+        recorder,
     });
     prop_oneof![Just(Outlook::CERTAIN), lossy]
 }
@@ -176,6 +180,11 @@ fn live(seen: &Seen) -> Option<Vec<&BoxSeen>> {
 /// Whether the recorded box is seen to have ended.
 fn has_ended(status: &WorkspaceStatus, seen: &Seen) -> bool {
     seen.boxes.as_ref().is_ok_and(|boxes| sort(status, boxes).ended.is_some())
+}
+
+/// Whether calls of the attempt before may have made an instance that nobody knows.
+fn follows_refused(status: &WorkspaceStatus) -> bool {
+    status.attempts.last().is_some_and(|ended| ended.outcome == Outcome::Refused)
 }
 
 prop_compose! {
@@ -266,6 +275,9 @@ proptest! {
                 let refused = seen.failure.as_ref().is_some_and(|f| f.error.closes_attempt().is_some());
                 let may_be_there = matches!(seen.volume, Volume::Missing { .. }) && !refused;
                 prop_assert!(!may_be_there, "a volume may have been made that nobody has recorded");
+                if follows_refused(&status) && !has_ended(&status, &seen) {
+                    prop_assert!(!seen.outlook.earlier_unsettled, "an earlier attempt may show up");
+                }
                 let outcome = status.launch.as_ref().map(|l| l.outcome);
                 let was_answered = matches!(outcome, Some(Outcome::Launched | Outcome::Gone));
                 if !seen.outlook.absence_proves && !was_answered && !has_ended(&status, &seen) {
@@ -286,6 +298,9 @@ proptest! {
         if plan(&ws, &seen, at(0)).step == Step::Create {
             let status = ws.status.clone().unwrap();
             prop_assert_eq!(live(&seen), Some(Vec::new()), "a box of {} is there", UID);
+            prop_assert_eq!(seen.outlook.recorder, Recorder::This, "another may let the object go");
+            let may_be_beside = seen.outlook.earlier_unsettled && follows_refused(&status);
+            prop_assert!(!may_be_beside, "one of an earlier attempt may be there");
             prop_assert!(status.launch.is_some_and(|l| l.outcome == Outcome::Pending), "no intent is stored");
             // Where calls can be lost, one is sent again to learn what it made.
             let learns = seen.outlook.fence.is_some() || seen.outlook.unsettled;
