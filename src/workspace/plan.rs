@@ -336,11 +336,14 @@ impl Planner<'_> {
             return wait(self.poll());
         };
         let Some(next) = &desired.next else { return wait(self.poll()) };
+        // An id that is not recorded yet is recorded here: lists may not show the box to whoever takes over.
+        let seen = self.seen.boxes.as_ref().ok().map(|boxes| sort(self.status, boxes));
+        let seen = seen.and_then(|boxes| boxes.mine.or(boxes.ended)).map(|mine| mine.id.clone());
         let closed = Attempt {
             attempt: launch.attempt,
             outcome: ended,
             reason: Some(why.as_str().to_owned()),
-            instance_id: self.status.instance_id.clone(),
+            instance_id: self.status.instance_id.clone().or(seen),
             at: Time(self.now),
         };
         now(Step::Record(Record {

@@ -356,6 +356,16 @@ proptest! {
     }
 
     #[test]
+    fn an_attempt_that_is_closed_keeps_the_id_of_its_box(ws in a_workspace(), seen in seen()) {
+        let Step::Record(record) = plan(&ws, &seen, at(0)).step else { return Ok(()) };
+        let Some(closed) = record.closed else { return Ok(()) };
+        let status = ws.status.clone().unwrap();
+        let boxes = seen.boxes.as_ref().ok().map(|boxes| sort(&status, boxes));
+        let seen_now = boxes.and_then(|b| b.mine.or(b.ended)).map(|b| b.id.clone());
+        prop_assert_eq!(closed.instance_id, status.instance_id.clone().or(seen_now));
+    }
+
+    #[test]
     fn boxes_are_addressed_by_an_id_that_was_seen(ws in a_workspace(), seen in seen()) {
         if let Step::Start(b) | Step::Stop(b) | Step::Destroy(b) = plan(&ws, &seen, at(0)).step {
             let boxes = seen.boxes.unwrap();
