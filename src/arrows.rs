@@ -21,6 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("collector", &["api", "backend", "metrics", "reconcile"]),
     // A test asks the Team's own merge.
     ("import", &["api", "team"]),
+    ("reference", &["api"]),
     (
         "controller",
         &[

@@ -4,6 +4,7 @@
 //! controller                                what `atelier controller` runs: flags, election, wiring, HTTP
 //! control_plane                             what `atelier control-plane` runs: the one holder of AWS credentials
 //! import                                    what `atelier import` makes of an org template: a Team
+//! reference                                 the reference pages of the documentation, from CRDs and commands
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
 //!   collector                               what is left outside Kubernetes without an owner, and its removal
 //!     backend                               the one door to the machines; the Docker adapter behind it
@@ -30,6 +31,7 @@ pub mod metrics;
 pub mod platform;
 pub mod process;
 pub mod reconcile;
+pub mod reference;
 pub mod registry;
 pub mod team;
 pub mod workspace;

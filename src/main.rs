@@ -4,7 +4,8 @@ use atelier::api::crds;
 use atelier::control_plane::{self, args::ControlPlaneArgs};
 use atelier::controller::{self, args::ControllerArgs};
 use atelier::import::{self, ImportArgs};
-use clap::{Parser, Subcommand};
+use atelier::reference;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,13 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         output_dir: Option<PathBuf>,
     },
+    /// Write the reference pages of the documentation.
+    #[command(hide = true)]
+    Reference {
+        /// The folder of the pages.
+        #[arg(long, value_name = "DIR")]
+        output_dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -42,6 +50,9 @@ fn main() -> ExitCode {
         Command::ControlPlane(args) => block_on(control_plane::run(args)),
         Command::Import(args) => import::run(&args, &mut std::io::stderr()),
         Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
+        Command::Reference { output_dir } => {
+            reference::write(Cli::command(), &output_dir).map_err(|error| error.to_string())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
