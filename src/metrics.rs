@@ -291,3 +291,30 @@ impl Metrics {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_name_every_metric() {
+        let metrics = Metrics::default();
+        metrics.reconciled(Kind::Team, Outcome::Ok);
+        metrics.effect(Effect::Pull, Outcome::Ok);
+        metrics.error(ErrorClass::Waiting, Reason::Launching);
+        metrics.backend_call(Operation::Create, Outcome::Ok, Duration::ZERO);
+        metrics.orphans(Thing::Box, 0);
+        metrics.collected(Thing::Box, Collected::Removed);
+        metrics.swept(SweepEnd::Complete);
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+        let text = metrics.text().unwrap();
+        let mut count = 0;
+        for (name, kind) in text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' ')) {
+            let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+            assert!(page.contains(&format!("`{name}`")), "docs/operating.md says nothing of {name}");
+            count += 1;
+        }
+        assert_eq!(count, 10, "this test does not touch a metric, or one is not registered");
+    }
+}
