@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Arguments for `make run`, such as ARGS="--log-level debug".
 ARGS ?=
 
-.PHONY: help demo demo-ec2 demo-down test lint crds image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
+.PHONY: help demo demo-ec2 demo-down test lint crds reference docs-test image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -21,11 +21,17 @@ demo-down: ## end the demo and leave nothing of it
 test: ## every check: lint, unit tests, and black-box tests against a real API server and engine
 	@hack/test.sh
 
-lint: ## format, clippy, documentation, shell scripts
+lint: ## format, clippy, documentation with its reference and links, shell scripts
 	@hack/lint.sh
 
 crds: ## write crds/ anew from the Rust types
 	@hack/crds.sh
+
+reference: ## write docs/reference/ anew from the Rust types and the command line
+	@hack/reference.sh
+
+docs-test: ## run the commands in the documents on a cluster and an engine of their own (needs root)
+	@hack/docs-test.sh
 
 image: ## build atelier-agent:dev in the engine of DOCKER_HOST (default: that of docker-up, if it runs)
 	@DOCKER_HOST=$$(hack/in-use.sh docker) hack/image.sh

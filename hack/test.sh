@@ -29,6 +29,7 @@ stage "simulator of EC2" cargo test --locked --package ec2sim --no-fail-fast
 stage "EC2 calls against the simulator and moto" hack/conformance.sh
 stage "agent" cargo test --locked --package atelier-agent --tests --no-fail-fast
 stage "agent binary" hack/image.sh --binary
+stage "documents" hack/docs-test.sh
 stage "black-box tests" cargo test --locked --package atelier --test it --no-fail-fast
 
 [ ${#failed[@]} -eq 0 ] || die "failed: $(printf '%s; ' "${failed[@]}")"
