@@ -16,7 +16,7 @@
 # takes it apart.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-OWN_ENVIRONMENT=(docs/first-team.md README.md)
+OWN_ENVIRONMENT=(docs/first-team.md docs/control-plane.md README.md)
 LAST=docs/operating.md
 WHERE=$CACHE/docs-test
 COPY=$WHERE/atelier
@@ -112,6 +112,11 @@ inside() {
     mount --rbind /sys/fs/cgroup "$WHERE/cgroup"
     mount -t sysfs sysfs /sys
     mount --move "$WHERE/cgroup" /sys/fs/cgroup
+    # Pages may write to /etc: into the air.
+    mkdir "$WHERE/etc"
+    mount -t tmpfs tmpfs "$WHERE/etc"
+    mkdir "$WHERE"/etc/{upper,work}
+    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$WHERE/etc/upper,workdir=$WHERE/etc/work" /etc
     # A demo takes an engine that answers where docker looks first, and ours is not that one.
     [ ! -S /var/run/docker.sock ] || mount --bind /dev/null /var/run/docker.sock
     unset KUBECONFIG DOCKER_HOST DOCKER_CONTEXT DEMO_CONTEXT http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
@@ -153,6 +158,7 @@ for page in "$@"; do script "$page" >/dev/null || die "$page: its marks cannot b
 
 install_docker
 hack/image.sh --binary >/dev/null
+ec2sim=$(hack/ec2sim.sh)
 say "building the controller"
 cargo build --quiet --locked --package atelier --bin atelier
 mkdir -p "$WHERE"
@@ -164,6 +170,7 @@ target=$(realpath "${CARGO_TARGET_DIR:-$ROOT/target}")
 ln -s "$target" "$COPY/target"
 ln -s "$WHERE/bin" "$COPY/.cache/bin"
 ln -s "$target/debug/atelier" "$WHERE/bin/atelier"
+ln -s "$ec2sim" "$WHERE/bin/ec2sim"
 for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -s "$(hack/tools.sh $name)" "$WHERE/bin/$name"; done
 # What the copy builds is what was built here: in another folder cargo would do it all again.
 printf '#!/bin/sh\ncd "%s" && CARGO_TARGET_DIR="%s" exec "%s" "$@"\n' "$ROOT" "$target" "$(command -v cargo)" >"$WHERE/bin/cargo"
