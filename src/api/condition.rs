@@ -385,6 +385,7 @@ mod tests {
                 fix.is_empty() || section.contains(&format!("**Fix.** {fix}")),
                 "{reason} is mended so: {fix}"
             );
+            assert!(section.contains("**Who.** "), "docs/troubleshooting.md does not say who mends {reason}");
         }
         for title in sections.keys().filter(|title| !title.contains(' ')) {
             assert!(
