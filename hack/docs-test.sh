@@ -93,7 +93,8 @@ start_environment() (
         examples/backend-config.yaml | kubectl apply -f - >/dev/null
     # What the pages may refer to without making it.
     kubectl create secret generic model-keys --from-literal=ANTHROPIC_API_KEY=none >/dev/null
-    start "$WHERE/controller.pid" "$WHERE/controller.log" atelier controller --registry-bind "$(sed -n 's/^GATEWAY=//p' .cache/docker/engine.env):8090"
+    start "$WHERE/controller.pid" "$WHERE/controller.log" atelier controller --keys-period 1s --preflight-period 2s \
+        --registry-bind "$(sed -n 's/^GATEWAY=//p' .cache/docker/engine.env):8090"
     kubectl wait --for=condition=Ready --timeout=60s backendconfig/cluster >/dev/null
 )
 
