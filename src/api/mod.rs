@@ -5,6 +5,8 @@
 pub mod backend_config;
 pub mod condition;
 pub mod crds;
+#[cfg(test)]
+pub(crate) mod gitops;
 pub mod names;
 #[cfg(test)]
 mod rules;

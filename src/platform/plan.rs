@@ -542,6 +542,63 @@ mod tests {
         );
     }
 
+    /// Every kind of status that a BackendConfig has.
+    #[test]
+    fn each_status_of_a_backend_config_has_its_health() {
+        use crate::api::gitops::Health::{self, Degraded, Healthy, Progressing};
+        use crate::api::gitops::{Case, assert_committed};
+        let case = |name: &str, health: Health, config: &BackendConfig, change: &dyn Fn(&mut Seen), now| {
+            let mut seen = seen(config, Uses::of(&[workspace("w", Some("local"))]));
+            change(&mut seen);
+            let status = Some(said(config, &seen, at(now)));
+            Case::new(name, health, &BackendConfig { status, ..config.clone() })
+        };
+        let now =
+            |name: &str, health: Health, change: &dyn Fn(&mut Seen)| case(name, health, &config(), change, 0);
+        let answers = |kind: ErrorKind, health: Health| {
+            let error = BackendError::new(kind, "the backend's own words");
+            let name = format!("its backend answers {kind:?}");
+            now(&name, health, &|seen| seen.preflight = Some(Err(error.clone())))
+        };
+        let no_certificates = |seen: &mut Seen| {
+            let message = "there is no Secret \"tls\": create it".to_owned();
+            seen.certificates = Certificates::Refused(Refusal { reason: Reason::ReferenceNotFound, message });
+            seen.preflight = None;
+        };
+        let mut awaiting = config();
+        let mut first = seen(&awaiting, Uses::default());
+        no_certificates(&mut first);
+        awaiting.status = Some(said(&awaiting, &first, at(0)));
+        let mut deleted = config();
+        deleted.metadata.deletion_timestamp = Some(Time(at(0)));
+        let mut moved = config();
+        moved.status.get_or_insert_default().endpoints = vec![endpoint("local", "unix:///old")];
+        let mut untouched = config();
+        untouched.status = Some(BackendConfigStatus { observed_generation: -1, ..Default::default() });
+        let cases = [
+            Case::new("nobody has looked at it", Progressing, &untouched),
+            now("Workspaces can be placed", Healthy, &|_| {}),
+            answers(ErrorKind::Unreachable, Progressing),
+            answers(ErrorKind::ControlPlaneUnreachable, Progressing),
+            answers(ErrorKind::Unauthorized, Degraded),
+            answers(ErrorKind::WrongBackend, Degraded),
+            answers(ErrorKind::Failed, Progressing),
+            now("certificates are missing, since a moment", Progressing, &no_certificates),
+            case("certificates are missing, for two minutes", Degraded, &awaiting, &no_certificates, 120),
+            now("certificates could not be read", Progressing, &|seen| {
+                seen.certificates = Certificates::Unread("no answer".into());
+            }),
+            case("its endpoint is another and boxes run on the former", Degraded, &moved, &|_| {}, 0),
+            now("too many agents fell silent", Progressing, &|seen| seen.too_many_silent = true),
+            now("the keys of agents' tokens are gone", Degraded, &|seen| seen.keys = KeyState::Missing),
+            now("the keys of agents' tokens were not read yet", Progressing, &|seen| {
+                seen.keys = KeyState::Unread;
+            }),
+            case("it is deleted and Workspaces use it", Progressing, &deleted, &|_| {}, 0),
+        ];
+        assert_committed("BackendConfig", &cases);
+    }
+
     #[test]
     fn one_of_reconciling_and_stalled_is_there_exactly_while_it_is_not_ready() {
         let config = config();

@@ -225,6 +225,70 @@ fn at_most_twenty_are_listed_and_their_words_are_cut() {
     assert!(serde_json::to_string(&status).unwrap().len() < 12 * 1024);
 }
 
+/// Every kind of status that a Team has.
+#[test]
+fn each_status_of_a_team_has_its_health() {
+    use crate::api::gitops::Health::{self, Degraded, Healthy, Progressing, Suspended};
+    use crate::api::gitops::{Case, assert_committed};
+    let case = |name: &str, health: Health, status: TeamStatus| {
+        Case::new(name, health, &Team { status: Some(status), ..team(&["a"]) })
+    };
+    let members = |name: &str, health: Health, members: &[(&str, Option<Workspace>)]| {
+        case(name, health, report(members, &[]))
+    };
+    let refused = |reason: Reason| {
+        let rollup = roll_up([("a", None)].into_iter(), &[]);
+        let accepted = Err(Invalid { reason, message: "what was found and what to do".into() });
+        let findings =
+            Findings { accepted: &accepted, held_back: None, troubles: &[], leaving: &[], members: &rollup };
+        case(&format!("its spec is judged {reason}"), Degraded, status(&team(&["a"]), &findings, now()))
+    };
+    let trouble = |reason: Reason, health: Health| {
+        let trouble = Trouble { member: "a".into(), reason, message: "why".into() };
+        case(&format!("a child meets {reason}"), health, report(&[("a", None)], &[trouble]))
+    };
+    let with = |held_back: Option<&Plan>, leaving: &[String]| {
+        let rollup = roll_up([("a", Some(&ready("a")))].into_iter(), &[]);
+        let findings = Findings { accepted: &Ok(()), held_back, troubles: &[], leaving, members: &rollup };
+        status(&team(&["a"]), &findings, now())
+    };
+    let mut deleted = team(&["a"]);
+    deleted.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    deleted.status = Some(deleting(&deleted, now()));
+    let untouched = TeamStatus { observed_generation: -1, ..TeamStatus::default() };
+    let cases = [
+        case("nobody has looked at it", Progressing, untouched),
+        members("a member was not looked at", Progressing, &[("a", None), ("b", Some(ready("b")))]),
+        members("all are ready", Healthy, &[("a", Some(ready("a"))), ("b", Some(ready("b")))]),
+        case("all are ready, and a removed one leaves", Healthy, with(None, &["studio-b".into()])),
+        case("it is paused with work to do", Degraded, with(Some(&Plan::default()), &[])),
+        members("all are suspended", Suspended, &[("a", Some(stopped("a"))), ("b", Some(stopped("b")))]),
+        members("one is suspended", Suspended, &[("a", Some(stopped("a"))), ("b", Some(ready("b")))]),
+        members(
+            "one is suspended and one boots",
+            Progressing,
+            &[("a", Some(stopped("a"))), ("b", Some(failing("b", Reason::Booting, "boots")))],
+        ),
+        members(
+            "one boots and one cannot go on",
+            Degraded,
+            &[
+                ("a", Some(failing("a", Reason::Booting, "boots"))),
+                ("b", Some(failing("b", Reason::MissingEnv, "no key"))),
+            ],
+        ),
+        Case::new("it is deleted", Progressing, &deleted),
+        refused(Reason::ReportingCycle),
+        refused(Reason::UnknownReportsTo),
+        refused(Reason::MissingRuntime),
+        trouble(Reason::NameConflict, Degraded),
+        trouble(Reason::ChildRejected, Degraded),
+        trouble(Reason::WaitingForTermination, Progressing),
+        trouble(Reason::ApplyFailed, Progressing),
+    ];
+    assert_committed("Team", &cases);
+}
+
 fn anybody() -> impl Strategy<Value = Option<Workspace>> {
     let reasons = proptest::sample::select(Reason::ALL);
     prop_oneof![

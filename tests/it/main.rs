@@ -14,6 +14,7 @@
 #[macro_use]
 mod support;
 
+mod argocd;
 mod backend;
 mod bench;
 mod collect;
@@ -43,6 +44,7 @@ const THREADS: usize = 3;
 
 fn trials() -> Vec<Trial> {
     [
+        argocd::trials(),
         backend::trials(),
         bench::trials(),
         collect::trials(),
@@ -74,7 +76,7 @@ fn last_word(arguments: &Arguments) -> bool {
         return false;
     }
     let all = Arguments { filter: None, skip: Vec::new(), ignored: false, ..arguments.clone() };
-    run(&all, tools::last()).has_failed()
+    run(&all, [tools::last(), argocd::last()].into_iter().flatten().collect()).has_failed()
 }
 
 fn main() -> ExitCode {

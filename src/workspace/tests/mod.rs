@@ -4,6 +4,7 @@ mod api_server;
 mod bundling;
 mod convergence;
 mod driver;
+mod health;
 mod invariants;
 mod planning;
 mod resolving;

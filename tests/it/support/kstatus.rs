@@ -51,7 +51,7 @@ pub fn verdict(object: &Value) -> Verdict {
 }
 
 /// What a verdict is meant to be while Ready is not True, by the reason of Ready.
-const NOT_READY: &[(&[Verdict], &[&str])] = &[
+pub const NOT_READY: &[(&[Verdict], &[&str])] = &[
     (
         &[InProgress],
         &[
@@ -109,6 +109,7 @@ const NOT_READY: &[(&[Verdict], &[&str])] = &[
             "NameConflict",
             "ChildRejected",
             "MembersStalled",
+            "Paused",
         ],
     ),
     // What another object may bring is waited for, and then a person is asked; boots are tried three times.
