@@ -20,6 +20,7 @@ control_plane() {
 }
 
 stage "control plane binaries" control_plane
+stage "Flux's binary" hack/flux.sh
 stage "lint" hack/lint.sh
 stage "unit tests" cargo test --locked --package atelier --package atelier-wire --lib --bins --no-fail-fast
 # Not the whole workspace: with the features of all its packages together, the SDK would be built once more.

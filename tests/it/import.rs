@@ -29,7 +29,7 @@ fn import(arguments: &[&str]) -> Output {
 }
 
 /// What an import prints; it must succeed.
-fn imported(arguments: &[&str]) -> Vec<u8> {
+pub fn imported(arguments: &[&str]) -> Vec<u8> {
     let output = import(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -54,7 +54,7 @@ fn apply(scene: &Scene, manifests: &[u8]) -> String {
 }
 
 /// A scene whose platform has the runtime that the examples name, and room for a large Team.
-async fn studio(topic: &str) -> (Scene, crate::support::operator::Operator) {
+pub async fn studio(topic: &str) -> (Scene, crate::support::operator::Operator) {
     let scene = Scene::new(topic).await;
     let mut config = scene.config();
     let mut demo = config["runtimes"][0].clone();

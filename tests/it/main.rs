@@ -23,6 +23,7 @@ mod diagnosis;
 mod ec2;
 mod exact;
 mod exact_long;
+mod gitops;
 mod import;
 mod input;
 mod leader;
@@ -53,6 +54,7 @@ fn trials() -> Vec<Trial> {
         ec2::trials(),
         exact::trials(),
         exact_long::trials(),
+        gitops::trials(),
         import::trials(),
         input::trials(),
         leader::trials(),

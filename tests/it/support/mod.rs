@@ -14,6 +14,7 @@ pub mod audit;
 pub mod cloud;
 pub mod cluster;
 pub mod engine;
+pub mod flux;
 pub mod front;
 pub mod kstatus;
 pub mod operator;

@@ -101,6 +101,11 @@ impl Scene {
         &self.dir
     }
 
+    /// The admin's kubeconfig.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.world.cluster.kubeconfig
+    }
+
     fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
     }
