@@ -1,6 +1,6 @@
 //! Without a usable backend everything says so at once, and goes on by itself when there is one.
 
-use crate::support::scene::{Scene, conditions, message, says};
+use crate::support::scene::{Scene, conditions, message, says, words};
 use crate::support::wait::SOON;
 use crate::team::team;
 use atelier::api::ConditionType::{Accepted, BackendReady, Reachable, Ready};
@@ -64,8 +64,13 @@ async fn a_missing_socket_is_named_at_once() {
     assert!(says(&ws, Ready, "False", "DockerUnreachable"), "{:?}", conditions(&ws));
     assert_eq!(ws.status.unwrap().launch, None, "launched on an engine that does not answer");
     let configs: Api<BackendConfig> = Api::all(scene.client.clone());
-    let config = configs.get(&scene.name).await.unwrap().status.unwrap();
-    let reachable = condition::find(&config.conditions, Reachable).unwrap();
+    // It is written by another hand than the Workspace's status.
+    let reachable = scene
+        .soon("the BackendConfig says so too", async || {
+            let said = configs.get(&scene.name).await.unwrap().status.unwrap_or_default().conditions;
+            condition::find(&said, Reachable).cloned().ok_or_else(|| words(&said))
+        })
+        .await;
     assert_eq!((reachable.status.as_str(), reachable.reason.as_str()), ("False", "DockerUnreachable"));
     assert!(reachable.message.contains("/nonexistent/docker.sock"), "{}", reachable.message);
 
