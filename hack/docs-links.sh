@@ -21,6 +21,7 @@ parts() {
             n = count[text]++
             print "heading", FILENAME, text (n ? "-" n : "")
         }
+        /^ *\[[^]]+\]: / { print "link", FILENAME ":" FNR, $2; next }
         {
             line = $0
             gsub(/`[^`]*`/, "", line)
