@@ -148,6 +148,7 @@ fi
 
 need cargo "install Rust from https://rustup.rs"
 need unshare "install util-linux"
+need setpriv "install util-linux"
 [ "$(id -u)" = 0 ] || die "only root can start what the pages run on: use sudo"
 . "$ROOT/hack/engine.sh"
 cd "$ROOT"
@@ -177,5 +178,6 @@ for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -s "$(hac
 printf '#!/bin/sh\ncd "%s" && CARGO_TARGET_DIR="%s" exec "%s" "$@"\n' "$ROOT" "$target" "$(command -v cargo)" >"$WHERE/bin/cargo"
 chmod +x "$WHERE/bin/cargo"
 
-ATELIER_DOCS_INSIDE=yes unshare --net --pid --mount --mount-proc --fork --kill-child "$ROOT/hack/docs-test.sh" "$@" 9>&-
+# Whatever becomes of this process, nothing of it stays.
+ATELIER_DOCS_INSIDE=yes setpriv --pdeathsig KILL unshare --net --pid --mount --mount-proc --fork --kill-child "$ROOT/hack/docs-test.sh" "$@" 9>&-
 rm -rf "$WHERE"
