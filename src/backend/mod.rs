@@ -23,6 +23,8 @@ mod hints;
 mod placement;
 mod query;
 #[cfg(test)]
+pub(crate) use ec2::model;
+#[cfg(test)]
 pub(crate) mod scripted;
 mod seen;
 mod survey;

@@ -7,7 +7,7 @@
 //! and nothing of the API server.
 
 mod identity;
-mod judge;
+pub(crate) mod judge;
 #[cfg(test)]
 mod judge_tests;
 mod memory;

@@ -177,7 +177,7 @@ fn is_zero(n: &i32) -> bool {
 }
 
 /// How a launch attempt went.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 pub enum Outcome {
     /// Recorded; whether a box exists is not known yet.
     Pending,

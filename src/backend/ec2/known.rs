@@ -213,6 +213,19 @@ impl Known {
     }
 }
 
+#[cfg(test)]
+impl Known {
+    /// As if all of it had happened so much earlier, but no sweep and no answer before these times. For a model
+    /// whose clock stands.
+    pub(crate) fn age(&mut self, by: SignedDuration, oldest_sweep: Timestamp, oldest_answer: Timestamp) {
+        let earlier = |at: Timestamp| at.saturating_sub(by).unwrap_or(Timestamp::MIN);
+        self.swept = self.swept.map(|at| earlier(at).max(oldest_sweep));
+        for pending in self.pending.values_mut() {
+            pending.since = earlier(pending.since).max(oldest_answer);
+        }
+    }
+}
+
 /// Whether a list shows the state from before a call, and not the one that the call led to.
 fn is_behind(listed: &BoxState, answered: &BoxState) -> bool {
     let is_stop = |state: &BoxState| matches!(state, BoxState::Other(_) | BoxState::Stopped { .. });

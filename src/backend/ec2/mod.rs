@@ -22,3 +22,11 @@ mod watch;
 pub use client::ControlPlaneEndpoint;
 pub(super) use cloud::Cloud;
 pub use cloud::Ec2Endpoint;
+#[cfg(test)]
+pub(crate) mod model {
+    //! The pure parts, for the model check of the whole.
+    pub(crate) use super::known::{Expected, Known, Sweep};
+    pub(crate) use super::offering::{Offering, Shortages};
+    pub(crate) use super::sends::{Sends, outlook};
+    pub(crate) use super::view::seen;
+}

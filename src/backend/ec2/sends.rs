@@ -160,6 +160,18 @@ pub fn outlook(
 }
 
 #[cfg(test)]
+impl Sends {
+    /// As if all of it had happened so much earlier, but no earlier than `oldest`. For a model whose clock stands.
+    pub(crate) fn age(&mut self, by: SignedDuration, oldest: Timestamp) {
+        for sent in self.0.values_mut() {
+            let earlier = |at: Timestamp| at.saturating_sub(by).unwrap_or(Timestamp::MIN).max(oldest);
+            sent.unanswered_until = sent.unanswered_until.map(earlier);
+            sent.earlier_until = sent.earlier_until.map(earlier);
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

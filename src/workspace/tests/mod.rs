@@ -6,6 +6,7 @@ mod convergence;
 mod driver;
 mod health;
 mod invariants;
+mod model;
 mod planning;
 mod resolving;
 mod saying;
