@@ -20,11 +20,14 @@ use std::process::{Child, Command, Stdio};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
-/// The name of the `GitRepository` and of the Kustomization in the example.
+/// The Kustomization of the Team.
+pub const TEAM: &str = "design-studio";
+/// The Kustomization of the `BackendConfig`.
+pub const PLATFORM: &str = "agent-platform";
+/// Where both are from.
 const REPOSITORY: &str = "agents";
-const KUSTOMIZATION: &str = "design-studio";
 
-/// A Flux of one scene, with the example's objects in the scene's namespace. It is killed with the test.
+/// A Flux of one scene. It is killed with the test.
 pub struct Flux {
     child: Child,
     pid_file: PathBuf,
@@ -37,7 +40,7 @@ pub struct Flux {
 }
 
 impl Flux {
-    /// Starts it. Its repository is empty yet.
+    /// Starts it, with the objects of the Team in the scene's namespace. The repository is empty yet.
     pub async fn start(scene: &Scene) -> Self {
         let folder = installed(scene).await;
         let dir = scene.dir().join("flux");
@@ -55,6 +58,9 @@ impl Flux {
         let child = Command::new(folder.join("kustomize-controller"))
             .args([
                 "--watch-all-namespaces=false",
+                "--requeue-dependency=2s",
+                // Or the commit that mends a backend waits until the checks of the one before time out.
+                "--feature-gates=CancelHealthCheckOnNewRevision=true",
                 "--metrics-addr=0",
                 "--health-addr=0",
                 "--log-encoding=json",
@@ -77,18 +83,34 @@ impl Flux {
         };
         let repositories = api("source.toolkit.fluxcd.io", "GitRepository");
         let kustomizations = api("kustomize.toolkit.fluxcd.io", "Kustomization");
-        for mut object in example() {
+        let flux = Self { child, pid_file, log, archives, url, server, repositories, kustomizations };
+        flux.create(scene, "design-studio.yaml").await;
+        flux
+    }
+
+    /// Creates the objects of a file of `gitops/flux/` in the scene's namespace.
+    pub async fn create(&self, scene: &Scene, file: &str) {
+        let text = fs::read_to_string(root().join("gitops/flux").join(file)).unwrap();
+        for document in text.split("\n---\n") {
+            let mut object: Value = serde_saphyr::from_str(document).unwrap();
             object["metadata"]["namespace"] = json!(scene.name);
             let api = if object["kind"] == "Kustomization" {
-                object["spec"]["targetNamespace"] = json!(scene.name);
+                if object["spec"].get("targetNamespace").is_some() {
+                    object["spec"]["targetNamespace"] = json!(scene.name);
+                }
                 object["spec"]["retryInterval"] = json!("5s");
-                &kustomizations
+                &self.kustomizations
             } else {
-                &repositories
+                &self.repositories
             };
             api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
         }
-        Self { child, pid_file, log, archives, url, server, repositories, kustomizations }
+    }
+
+    /// Changes a Kustomization.
+    pub async fn patch(&self, kustomization: &str, change: Value) {
+        let change = Patch::Merge(change);
+        self.kustomizations.patch(kustomization, &PatchParams::default(), &change).await.unwrap();
     }
 
     /// A commit of this folder; answers its revision.
@@ -117,10 +139,10 @@ impl Flux {
     }
 
     /// Waits until Flux says that this revision is there and healthy.
-    pub async fn until_ready(&self, scene: &Scene, revision: &str) {
+    pub async fn until_ready(&self, scene: &Scene, kustomization: &str, revision: &str) {
         scene
             .within(LATER, "Flux is content", async || {
-                let said = self.said().await;
+                let said = self.said(kustomization).await;
                 let is_it = said["lastAppliedRevision"] == revision && ready(&said)["status"] == "True";
                 if is_it { Ok(()) } else { Err(said.to_string()) }
             })
@@ -128,10 +150,10 @@ impl Flux {
     }
 
     /// Waits until Flux says that the health checks of this revision failed; answers its words.
-    pub async fn until_failed(&self, scene: &Scene, revision: &str) -> String {
+    pub async fn until_failed(&self, scene: &Scene, kustomization: &str, revision: &str) -> String {
         scene
             .within(LATER, "Flux sees a failure", async || {
-                let said = self.said().await;
+                let said = self.said(kustomization).await;
                 let ready = ready(&said);
                 let is_it =
                     said["lastAttemptedRevision"] == revision && ready["reason"] == "HealthCheckFailed";
@@ -141,43 +163,41 @@ impl Flux {
     }
 
     /// Has Flux compare and apply everything once more; answers what it says it did to each object.
-    pub async fn reconcile(&self, scene: &Scene) -> Value {
+    pub async fn reconcile(&self, scene: &Scene, kustomization: &str) -> Value {
         let request = format!("request {}", number());
         let change = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": request}}});
-        let before = self.applied().len();
-        self.kustomizations
-            .patch(KUSTOMIZATION, &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap();
+        let before = self.applied(kustomization).len();
+        self.patch(kustomization, change).await;
         scene
             .within(SOON, "Flux has done it once more", async || {
-                let said = self.said().await;
+                let said = self.said(kustomization).await;
                 let done =
                     said["lastHandledReconcileAt"] == request.as_str() && ready(&said)["status"] == "True";
                 if done { Ok(()) } else { Err(said.to_string()) }
             })
             .await;
-        let applied = self.applied();
+        let applied = self.applied(kustomization);
         assert!(applied.len() > before, "the log does not tell what was applied");
         applied.last().cloned().unwrap()
     }
 
-    /// Deletes the Kustomization, and with it what it made.
-    pub async fn delete(&self) {
-        self.kustomizations.delete(KUSTOMIZATION, &kube::api::DeleteParams::default()).await.unwrap();
+    /// Deletes a Kustomization, and with it what it made.
+    pub async fn delete(&self, kustomization: &str) {
+        self.kustomizations.delete(kustomization, &kube::api::DeleteParams::default()).await.unwrap();
     }
 
-    async fn said(&self) -> Value {
-        let object = self.kustomizations.get(KUSTOMIZATION).await.unwrap();
+    /// What Flux says of a Kustomization.
+    pub async fn said(&self, kustomization: &str) -> Value {
+        let object = self.kustomizations.get(kustomization).await.unwrap();
         object.data["status"].clone()
     }
 
     /// What each apply did to each object, by the log.
-    fn applied(&self) -> Vec<Value> {
+    fn applied(&self, kustomization: &str) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines
-            .filter(|line| line["msg"] == "server-side apply completed")
+            .filter(|line| line["msg"] == "server-side apply completed" && line["name"] == kustomization)
             .map(|line| line["output"].clone())
             .collect()
     }
@@ -210,12 +230,6 @@ async fn installed(scene: &Scene) -> PathBuf {
         folder
     });
     folder.await.clone()
-}
-
-/// The objects of `gitops/flux/`.
-fn example() -> Vec<Value> {
-    let text = fs::read_to_string(root().join("gitops/flux/design-studio.yaml")).unwrap();
-    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
 }
 
 fn ready(status: &Value) -> Value {
