@@ -47,14 +47,24 @@ impl Cloud {
 
     /// The same, with more flags of the operator.
     pub async fn start_with(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
-        let scene = Scene::new(topic).await;
         let quick = ["--boot", "scripted", "--stage-ms", "20", "--heartbeat-ms", "1000"];
-        let simulator = Simulator::start(scene.dir(), &[&quick[..], arguments].concat());
+        let arguments = [&quick[..], arguments].concat();
+        Self::start_by(topic, &arguments, &[&QUICK[..], &SHORT_LEASE, flags].concat()).await
+    }
+
+    /// With the usual periods.
+    pub async fn start_usual(topic: &str) -> Self {
+        Self::start_by(topic, &["--boot", "scripted"], &[]).await
+    }
+
+    async fn start_by(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
+        let scene = Scene::new(topic).await;
+        let simulator = Simulator::start(scene.dir(), arguments);
         let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
         control_plane.ready().await;
         make_secret(&scene, SECRET).await;
         scene.apply_config(config(&scene, &simulator, &control_plane)).await;
-        let mut operator = operator_with(&scene, flags);
+        let mut operator = scene.operator_at(registry(&scene), flags);
         operator.ready().await;
         Self { scene, simulator, control_plane, operator }
     }
@@ -79,7 +89,7 @@ impl Cloud {
     }
 
     /// At no instant did two instances of one attempt live.
-    async fn assert_exact(&self) {
+    pub async fn assert_exact(&self) {
         let audit = self.simulator.get("audit").await;
         assert_eq!(audit["maxPerAttempt"], 1, "{audit:#}");
     }
@@ -104,11 +114,7 @@ pub fn registry(scene: &Scene) -> SocketAddr {
 }
 
 fn operator(scene: &Scene) -> Operator {
-    operator_with(scene, &[])
-}
-
-fn operator_with(scene: &Scene, flags: &[&str]) -> Operator {
-    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE, flags].concat())
+    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE].concat())
 }
 
 /// The usual `spec` of a BackendConfig on EC2.

@@ -7,7 +7,7 @@
 //! the rest    one module a topic; tests are named after what is promised
 //! ```
 //!
-//! `soak::`, `bench::` and `exact_long::` are left out unless asked for by `--ignored`.
+//! `soak::`, `scale::`, `bench::` and `exact_long::` are left out unless asked for by `--ignored`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
@@ -31,6 +31,7 @@ mod lifecycle;
 mod outage;
 mod registry;
 mod rollout;
+mod scale;
 mod soak;
 mod team;
 mod tools;
@@ -62,6 +63,7 @@ fn trials() -> Vec<Trial> {
         outage::trials(),
         registry::trials(),
         rollout::trials(),
+        scale::trials(),
         soak::trials(),
         team::trials(),
         tools::trials(),

@@ -98,9 +98,11 @@ pub fn client_token(cluster: &str, uid: &str, attempt: i64) -> String {
     token(&format!("{cluster}\n{uid}\n{attempt}"))
 }
 
-/// The same for the call that makes the volume of a Workspace's data: there is one in its life.
-pub fn volume_token(cluster: &str, uid: &str) -> String {
-    token(&format!("{cluster}\n{uid}\nvolume"))
+/// The same for the call that makes the volume of a Workspace's data. The zone is a part of it: if the reply was
+/// lost, and the next instance is in another zone, a volume is needed there. The first, which nothing was ever
+/// written to, goes with its Workspace.
+pub fn volume_token(cluster: &str, uid: &str, zone: &str) -> String {
+    token(&format!("{cluster}\n{uid}\nvolume\n{zone}"))
 }
 
 fn token(of: &str) -> String {
@@ -119,7 +121,8 @@ mod tests {
         for other in [client_token("d", "u", 1), client_token("c", "v", 1), client_token("c", "u", 2)] {
             assert_ne!(token, other);
         }
-        assert_ne!(volume_token("c", "u"), volume_token("c", "v"));
+        assert_ne!(volume_token("c", "u", "z"), volume_token("c", "v", "z"));
+        assert_ne!(volume_token("c", "u", "z"), volume_token("c", "u", "y"));
         // Pinned: a release that computed another one would launch a second time after an upgrade.
         assert_eq!(token, "SLGA5SYU4HZ5BNNHIZ2RE5Z7Q4D6BVLGFFDJBNKPUWQQ6QMZJBAA");
     }

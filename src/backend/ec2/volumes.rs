@@ -25,7 +25,7 @@ impl Cloud {
         tags.insert(names::CONTROLLER.into(), self.controller().to_owned());
         let order = VolumeOrder {
             cluster_id: self.cluster().to_owned(),
-            idempotency_key: volume_token(self.cluster(), uid),
+            idempotency_key: volume_token(self.cluster(), uid, zone),
             zone: zone.to_owned(),
             volume: request.data_volume,
             tags,

@@ -187,6 +187,11 @@ impl ControlPlane {
         assert!(ready.is_ok(), "{ready:?}\n{}", fs::read_to_string(&self.log).unwrap());
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -27,7 +27,7 @@ use libtest_mimic::Trial;
 use std::pin::Pin;
 
 /// Modules that run only when asked for.
-const LONG: [&str; 3] = ["soak", "bench", "exact_long"];
+const LONG: [&str; 4] = ["soak", "scale", "bench", "exact_long"];
 
 /// One test of a module. A panic in it is its failure.
 pub fn trial(
