@@ -1,7 +1,7 @@
 //! What has no owner outside the cluster is removed, and nothing else is.
 
-use crate::ec2::Cloud;
 use crate::support::cloud::SECRET;
+use crate::support::on_ec2::Cloud;
 use crate::support::operator::Operator;
 use crate::support::scene::Scene;
 use crate::support::wait::LATER;

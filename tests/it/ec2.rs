@@ -1,7 +1,7 @@
 //! Workspaces on EC2, through the control plane, on the simulator.
 
 use crate::support::cloud::{ControlPlane, SECRET, Simulator};
-use crate::support::operator::{Operator, QUICK, SHORT_LEASE};
+use crate::support::on_ec2::{Cloud, cluster_id, config, make_secret, operator};
 use crate::support::scene::{Scene, message, says};
 use crate::support::script::run;
 use crate::support::wait::LATER;
@@ -9,11 +9,10 @@ use crate::team::team;
 use atelier::api::ConditionType::{BackendReady, InstanceLaunched, Ready, Stalled};
 use atelier::api::workspace::{Outcome, WorkspaceStatus};
 use atelier::api::{BackendConfig, Team, Workspace, names};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, ResourceExt};
-use serde_json::{Value, json};
-use std::net::SocketAddr;
+use serde_json::json;
 
 trials![
     a_team_of_seven_comes_up_on_instances,
@@ -27,117 +26,11 @@ trials![
     a_spot_interruption_is_named,
     a_vcpu_limit_is_named_and_not_asked_for_hot,
     a_denied_launch_names_the_action,
+    a_launch_call_that_hangs_delays_no_other,
     an_instance_that_never_phones_home_shows_its_console,
     running_boxes_stay_when_the_backend_is_switched,
     a_seeded_secret_is_found_nowhere,
 ];
-
-/// A scene on EC2: what it runs in.
-pub struct Cloud {
-    pub scene: Scene,
-    pub simulator: Simulator,
-    pub control_plane: ControlPlane,
-    pub operator: Operator,
-}
-
-impl Cloud {
-    async fn start(topic: &str, arguments: &[&str]) -> Self {
-        Self::start_with(topic, arguments, &[]).await
-    }
-
-    /// The same, with more flags of the operator.
-    pub async fn start_with(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
-        let quick = ["--boot", "scripted", "--stage-ms", "20", "--heartbeat-ms", "1000"];
-        let arguments = [&quick[..], arguments].concat();
-        Self::start_by(topic, &arguments, &[&QUICK[..], &SHORT_LEASE, flags].concat()).await
-    }
-
-    /// With the usual periods.
-    pub async fn start_usual(topic: &str) -> Self {
-        Self::start_by(topic, &["--boot", "scripted"], &[]).await
-    }
-
-    async fn start_by(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
-        let scene = Scene::new(topic).await;
-        let simulator = Simulator::start(scene.dir(), arguments);
-        let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
-        control_plane.ready().await;
-        make_secret(&scene, SECRET).await;
-        scene.apply_config(config(&scene, &simulator, &control_plane)).await;
-        let mut operator = scene.operator_at(registry(&scene), flags);
-        operator.ready().await;
-        Self { scene, simulator, control_plane, operator }
-    }
-
-    /// Waits until the simulator has no live instance, no volume and no interface, and the cluster no Workspace.
-    async fn until_nothing_is_left(&self) {
-        self.scene
-            .within(LATER, "nothing is left", async || {
-                let live = self.simulator.live().await;
-                let volumes = self.simulator.get("volumes").await;
-                let volumes: Vec<_> =
-                    volumes.as_array().unwrap().iter().map(|v| v["volumeId"].clone()).collect();
-                let objects: Vec<_> =
-                    self.scene.workspaces().await.iter().map(ResourceExt::name_any).collect();
-                if live.is_empty() && volumes.is_empty() && objects.is_empty() {
-                    Ok(())
-                } else {
-                    Err(format!("{} instances, volumes {volumes:?}, {objects:?}", live.len()))
-                }
-            })
-            .await;
-    }
-
-    /// At no instant did two instances of one attempt live.
-    pub async fn assert_exact(&self) {
-        let audit = self.simulator.get("audit").await;
-        assert_eq!(audit["maxPerAttempt"], 1, "{audit:#}");
-    }
-}
-
-/// The id of the cluster.
-pub async fn cluster_id(scene: &Scene) -> String {
-    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
-    namespaces.get("kube-system").await.unwrap().uid().unwrap()
-}
-
-/// Makes the Secret that the config refers to.
-pub async fn make_secret(scene: &Scene, text: &str) {
-    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.system());
-    let secret = json!({"metadata": {"name": "control-plane"}, "stringData": {"token": text}});
-    secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
-}
-
-/// Where boxes of the simulator look for the registry.
-pub fn registry(scene: &Scene) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], scene.registry_port))
-}
-
-fn operator(scene: &Scene) -> Operator {
-    scene.operator_at(registry(scene), &[&QUICK[..], &SHORT_LEASE].concat())
-}
-
-/// The usual `spec` of a BackendConfig on EC2.
-pub fn config(scene: &Scene, simulator: &Simulator, control_plane: &ControlPlane) -> Value {
-    let mut config = scene.config();
-    config["backend"] = json!("EC2");
-    config["registry"]["advertiseURL"] = json!(format!("http://{}", registry(scene)));
-    config["ec2"] = json!({
-        "controlPlane": {
-            "url": control_plane.url(),
-            "tokenSecretRef": {"name": "control-plane", "key": "token"},
-        },
-        "region": simulator.about["region"],
-        "amiID": simulator.ids("images")[0],
-        "subnetIDs": simulator.ids("subnets")[..2],
-        "securityGroupIDs": [simulator.ids("securityGroups")[0]],
-        "instanceTypes": [
-            {"tier": "T1", "types": ["t3.small"]},
-            {"tier": "T2", "types": ["t3.medium", "t3.large"]},
-        ],
-    });
-    config
-}
 
 async fn a_team_of_seven_comes_up_on_instances() {
     let cloud = Cloud::start("ec2-seven", &[]).await;
@@ -346,6 +239,32 @@ async fn a_denied_launch_names_the_action() {
     let said = [message(&ws, InstanceLaunched), message(&ws, BackendReady)].concat();
     assert!(said.contains("UnauthorizedOperation") && said.contains("RunInstances"), "{said}");
     assert!(cloud.simulator.instances().await.is_empty());
+}
+
+async fn a_launch_call_that_hangs_delays_no_other() {
+    let cloud = Cloud::start("ec2-hangs", &[]).await;
+    let scene = &cloud.scene;
+    // It is carried out in the end, long after whoever sent it has gone.
+    let fault = json!({"action": "RunInstances", "effect": "delay", "delayMs": 60_000, "count": 1,
+                       "target": {"tags": {names::NAME: "slow"}}});
+    cloud.simulator.post("faults", fault).await;
+    scene.apply_workspace("slow", json!({"runtime": "echo"})).await;
+    scene
+        .until(LATER, "slow", "on its way", |ws| {
+            ws.status.as_ref().and_then(|s| s.launch.as_ref()).map(|l| l.outcome) == Some(Outcome::Pending)
+        })
+        .await;
+    for name in ["a", "b", "c"] {
+        scene.apply_workspace(name, json!({"runtime": "echo"})).await;
+    }
+    for name in ["a", "b", "c"] {
+        scene.until_ready(name).await;
+    }
+    let slow = scene.workspace("slow").await.status.unwrap();
+    assert_eq!(slow.instance_id, None, "the call did not hang");
+    scene.until_ready("slow").await;
+    cloud.assert_exact().await;
+    assert_eq!(cloud.simulator.live().await.len(), 4);
 }
 
 async fn an_instance_that_never_phones_home_shows_its_console() {

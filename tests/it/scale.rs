@@ -1,7 +1,7 @@
 //! A thousand Workspaces on EC2, at the pace that EC2 allows; then five minutes at rest.
 
-use crate::ec2::{Cloud, config};
 use crate::support::audit::Write;
+use crate::support::on_ec2::{Cloud, config};
 use crate::support::scene::{conditions, is_true};
 use crate::support::wait::poll;
 use atelier::api::{ConditionType, Workspace};

@@ -1,9 +1,9 @@
 //! Where plans are carried out: a simulator, a control plane and a controller with an address in front of it.
 
 use super::plan::{Blow, Deed, How, LONGEST_DELAY, Moment, Plan, SHORT_OF, Size, Step, Victim};
-use crate::ec2::{cluster_id, config, make_secret, registry};
 use crate::support::cloud::{ControlPlane, SECRET, Simulator};
 use crate::support::front::Front;
+use crate::support::on_ec2::{cluster_id, config, make_secret, registry};
 use crate::support::operator::{Operator, QUICK, SHORT_LEASE};
 use crate::support::scene::{Scene, is_true};
 use crate::support::wait::poll;

@@ -17,6 +17,7 @@ pub mod engine;
 pub mod flux;
 pub mod front;
 pub mod kstatus;
+pub mod on_ec2;
 pub mod operator;
 pub mod scene;
 pub mod script;
