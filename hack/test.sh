@@ -27,6 +27,7 @@ stage "unit tests" cargo test --locked --package atelier --package atelier-wire 
 stage "doctests" cargo test --locked --package atelier --package atelier-wire --doc --no-fail-fast
 stage "unit tests on a real engine and API server" hack/test-real.sh
 stage "simulator of EC2" cargo test --locked --package ec2sim --no-fail-fast
+stage "real boots of the simulator" hack/ec2sim-real.sh
 stage "EC2 calls against the simulator and moto" hack/conformance.sh
 stage "agent" cargo test --locked --package atelier-agent --tests --no-fail-fast
 stage "agent binary" hack/image.sh --binary
