@@ -17,6 +17,7 @@ pub mod diagnosis;
 pub mod failures;
 pub mod judge;
 pub mod observe;
+mod pauses;
 pub mod plan;
 pub mod recorded;
 pub mod references;

@@ -4,13 +4,14 @@
 
 use super::boot::{Boot, boot, until_slow};
 use super::desired::{Desired, NextLaunch};
+use super::pauses::SOON;
 use super::recorded::{ended_at, is_forgotten, is_outdated, is_paused, restart_wanted, sort};
 use super::seen::{Failure, Seen, Slot, Volume};
 use super::step::{Next, Plan, Record, Release, Step};
 use crate::api::names;
 use crate::api::workspace::{Attempt, Launch, Outcome, Workspace, WorkspaceStatus};
 use crate::api::{ConditionType, Reason, condition};
-use crate::backend::{BoxSeen, BoxState, Class, ErrorKind, ImageState};
+use crate::backend::{BoxSeen, BoxState, ErrorKind, ImageState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -18,11 +19,6 @@ use std::time::Duration;
 
 /// How many boots in a row may time out before a person is asked.
 pub const BOOT_ATTEMPTS: i32 = 3;
-/// How soon to look again while a backend is busy.
-pub(super) const SOON: Duration = Duration::from_millis(500);
-/// How soon to look again for an object that is missing.
-const POLL_REFERENCE: Duration = Duration::from_secs(2);
-
 /// How soon to look again for a box that no list shows, or that is on its way: a hint comes sooner.
 pub(super) const UNLISTED: Duration = Duration::from_secs(5);
 
@@ -366,17 +362,6 @@ impl Planner<'_> {
         desired.hash_as_recorded.as_ref().is_some_and(|hash| *hash != launch.spec_hash)
     }
 
-    /// The failures in a row with this one counted: one only if the box was healthy for long before.
-    fn failures(&self, launch: &Launch) -> i32 {
-        let healthy_since = condition::find(&self.status.conditions, ConditionType::Ready)
-            .filter(|c| c.status == "True")
-            .map(|c| c.last_transition_time.0);
-        match healthy_since {
-            Some(since) if self.now.duration_since(since).unsigned_abs() >= self.seen.periods.healthy => 1,
-            _ => launch.failures.saturating_add(1),
-        }
-    }
-
     /// How many boots in a row timed out before the recorded attempt.
     fn boots_failed(&self, launch: &Launch) -> i32 {
         let timeouts = self.status.attempts.iter().rev().take_while(|a| {
@@ -391,54 +376,6 @@ impl Planner<'_> {
 
     fn was_suspended(&self) -> bool {
         condition::is_true(&self.status.conditions, ConditionType::Suspended)
-    }
-
-    pub(super) fn after(&self, failures: i32) -> Time {
-        let pause = self.seen.periods.pauses.after(failures, self.seen.jitter);
-        Time(self.now.saturating_add(pause).unwrap_or(Timestamp::MAX))
-    }
-
-    /// How long it is until a time; `None` when it is over.
-    pub(super) fn until(&self, time: Option<&Time>) -> Option<Duration> {
-        time.and_then(|t| Duration::try_from(t.0.duration_since(self.now)).ok()).filter(|d| !d.is_zero())
-    }
-
-    pub(super) fn must_wait(&self) -> bool {
-        self.seen
-            .failure
-            .as_ref()
-            .is_some_and(|f| f.not_before > self.now && f.error.kind != ErrorKind::ImageNotFound)
-            || self.image_must_wait()
-    }
-
-    /// A pull that failed is tried again after its pause.
-    fn image_must_wait(&self) -> bool {
-        let failed = matches!(self.seen.image, Some(Ok(ImageState::Failed(..))));
-        failed && self.seen.failure.as_ref().is_some_and(|f| f.not_before > self.now)
-    }
-
-    /// When to look again after an effect failed.
-    pub(super) fn retry(&self) -> Next {
-        match &self.seen.failure {
-            Some(failure) if failure.error.class() == Class::Waiting => Next::After(SOON),
-            Some(failure) => {
-                let pause = self.until(Some(&Time(failure.not_before))).unwrap_or(SOON);
-                Next::After(pause)
-            }
-            None => Next::After(Duration::from_secs(2)),
-        }
-    }
-
-    /// When to look again while something is missing that another object brings, or nothing is wrong.
-    fn poll(&self) -> Next {
-        match &self.seen.desired {
-            Err(problem)
-                if matches!(problem.reason, Reason::ReferenceNotFound | Reason::ReferenceUnreadable) =>
-            {
-                Next::After(POLL_REFERENCE)
-            }
-            _ => Next::Resync,
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The decisions about a launch whose calls may be lost on their way, as on EC2: send again, close, or go on to
 //! the next attempt. Pure; a part of [`plan`](super::plan).
 
-use super::plan::{Planner, SOON, UNLISTED, now, wait};
+use super::pauses::SOON;
+use super::plan::{Planner, UNLISTED, now, wait};
 use super::recorded::is_outdated;
 use super::seen::Slot;
 use super::step::{Next, Plan, Step};
