@@ -60,15 +60,34 @@ impl Identity {
             Err(status) => return Ok(Stored::Refused(status.message.clone())),
         };
         self.was_stored = true;
+        Ok(self.judged(stored))
+    }
+
+    /// Reads the stored id and stores none: for whoever only wants to know.
+    ///
+    /// # Errors
+    /// Why the API server is not well.
+    pub async fn compare(&self) -> Result<Stored, String> {
+        Ok(match ask(self.api.get(&self.name)).await? {
+            Ok(map) => self.judged(map),
+            Err(status) if status.code == 404 => Stored::Differs(format!(
+                "there is no ConfigMap {} with the cluster's id: the replica that leads stores it when it starts",
+                self.name
+            )),
+            Err(status) => Stored::Refused(status.message.clone()),
+        })
+    }
+
+    fn judged(&self, stored: ConfigMap) -> Stored {
         let found = stored.data.unwrap_or_default().remove(KEY).unwrap_or_default();
         if found == self.id {
-            return Ok(Stored::Same);
+            return Stored::Same;
         }
-        Ok(Stored::Differs(format!(
-            "the ConfigMap {name} holds the cluster id {found:?}, and this cluster's is {:?}: name the former with \
+        Stored::Differs(format!(
+            "the ConfigMap {} holds the cluster id {found:?}, and this cluster's is {:?}: name the former with \
              --cluster-id, or delete the ConfigMap if nothing of the former is to be looked after here",
-            self.id
-        )))
+            self.name, self.id
+        ))
     }
 
     fn map(&self) -> ConfigMap {
@@ -106,6 +125,18 @@ mod tests {
         assert!(matches!(identity(200, map("c2")).check().await, Ok(Stored::Differs(_))));
         assert_eq!(identity(403, failure(403)).check().await, Ok(Stored::Refused("m".into())));
         assert!(identity(500, failure(500)).check().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_only_compares_stores_nothing() {
+        assert_eq!(identity(200, map("c1")).compare().await, Ok(Stored::Same));
+        assert!(matches!(identity(200, map("c2")).compare().await, Ok(Stored::Differs(_))));
+        assert_eq!(identity(403, failure(403)).compare().await, Ok(Stored::Refused("m".into())));
+        assert!(identity(500, failure(500)).compare().await.is_err());
+        let (client, calls) = api_server(404, failure(404));
+        let identity = Identity::new(Api::namespaced(client, "ns"), "atelier", "c1");
+        assert!(matches!(identity.compare().await, Ok(Stored::Differs(_))));
+        assert!(calls.lock().unwrap().iter().all(|call| call.method == "GET"));
     }
 
     #[tokio::test]

@@ -128,7 +128,7 @@ pub fn judge(found: &Found, owner: &Owner, seen_before: Option<Timestamp>, times
 
 /// Since when it is there, and a volume since when it seems to have no owner: that it is to be kept is said by a
 /// tag that comes when its Workspace goes, and lists may show the tag late.
-fn since(found: &Found, seen_before: Option<Timestamp>) -> Option<Timestamp> {
+pub fn since(found: &Found, seen_before: Option<Timestamp>) -> Option<Timestamp> {
     match (found.thing, found.made_at) {
         (Thing::Volume, Some(made_at)) => seen_before.map(|seen| seen.max(made_at)),
         (_, made_at) => made_at.or(seen_before),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 type World = HashMap<(Thing, String), Timestamp>;
 
 /// Since when each thing was suspected at every survey of its world.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memory(Vec<(PlacementRecord, World)>);
 
 impl Memory {

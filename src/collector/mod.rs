@@ -4,7 +4,7 @@
 //! what it saw. `judge` decides, and is pure; [`owners`] reads, live before anything is removed; [`memory`]
 //! stands in for the date that some things do not have; [`identity`] stops it all in a cluster that is not the
 //! one that the things were made for. Where nothing is without an owner, a sweep costs the lists of the backends
-//! and nothing of the API server.
+//! and nothing of the API server. [`search`] is all of it but the removal, which a person can ask for as well.
 
 mod identity;
 pub(crate) mod judge;
@@ -12,21 +12,22 @@ pub(crate) mod judge;
 mod judge_tests;
 mod memory;
 mod owners;
+mod search;
 
+pub use search::{Orphan, Orphans, Search, SearchParts};
+
+use crate::api::BackendConfig;
 use crate::api::workspace::Backend;
-use crate::api::{BackendConfig, Team, Workspace};
-use crate::backend::{Backends, Found, Grounds, Survey};
+use crate::backend::Found;
 use crate::metrics::{Collected, Metrics, SweepEnd, Thing};
 use crate::reconcile::{Cache, EventReason, Events, Leadership};
-use axum::http::Request;
 use identity::{Identity, Stored};
-use judge::{Owner, Remove, Times, Verdict, is_suspect, judge};
+use judge::{Remove, Verdict};
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource};
-use memory::Memory;
-use owners::{Owners, Read, ask};
+use owners::Read;
+use search::{Candidate, Look};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +42,6 @@ pub struct Settings {
     pub is_dry_run: bool,
     /// So many things are removed in one sweep at most.
     pub max: usize,
-    /// How long lists may be behind: nothing younger is touched.
-    pub window: Duration,
 }
 
 /// What a sweep works with.
@@ -59,12 +58,8 @@ pub struct Context {
     pub config: String,
     /// All of them.
     pub configs: Cache<BackendConfig>,
-    /// The Workspaces.
-    pub workspaces: Cache<Workspace>,
-    /// The Teams.
-    pub teams: Cache<Team>,
-    /// The worlds.
-    pub backends: Backends,
+    /// What finds them.
+    pub search: Search,
     /// Whether this process may remove anything.
     pub leadership: Leadership,
     /// Where removals are told.
@@ -78,9 +73,7 @@ pub struct Context {
 /// Finds and removes what has no owner.
 pub struct Collector {
     context: Context,
-    owners: Owners,
     identity: Identity,
-    memory: Memory,
     /// What could not be removed the last time: it comes last, so that it holds nothing else up.
     failed: BTreeSet<(Thing, String)>,
     /// What a dry run has told.
@@ -88,35 +81,12 @@ pub struct Collector {
     last_end: Option<SweepEnd>,
 }
 
-/// Something that seems to have no owner.
-struct Candidate<'a> {
-    grounds: &'a Grounds,
-    survey: &'a Survey,
-    found: &'a Found,
-}
-
-impl Candidate<'_> {
-    fn key(&self) -> (Thing, String) {
-        (self.found.thing, self.found.id.clone())
-    }
-}
-
 impl Collector {
     /// Nothing is asked yet.
     pub fn new(context: Context) -> Self {
-        let client = context.client.clone();
-        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &context.operator_namespace);
+        let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.operator_namespace);
         let identity = Identity::new(maps, &context.controller, &context.cluster);
-        let (workspaces, teams) = (context.workspaces.clone(), context.teams.clone());
-        Self {
-            owners: Owners { client, workspaces, teams },
-            identity,
-            memory: Memory::default(),
-            failed: BTreeSet::new(),
-            told: BTreeSet::new(),
-            last_end: None,
-            context,
-        }
+        Self { identity, failed: BTreeSet::new(), told: BTreeSet::new(), last_end: None, context }
     }
 
     /// Sweeps until it is told to stop; what is being removed then is finished.
@@ -136,25 +106,13 @@ impl Collector {
     }
 
     async fn sweep(&mut self, stop: &CancellationToken) -> SweepEnd {
-        // The backends before the cluster: who is asked for later can only know more.
-        let grounds = self.context.backends.grounds();
-        let mut surveys = Vec::new();
-        let mut is_complete = true;
-        for ground in &grounds {
-            match ground.survey().await {
-                Ok(survey) => surveys.push((ground, survey)),
-                Err(error) => {
-                    // The reconciles say what is wrong with it.
-                    info!(%error, "a backend is not searched for what has no owner");
-                    is_complete = false;
-                }
-            }
+        let look = self.context.search.look().await;
+        for error in look.unlisted() {
+            // The reconciles say what is wrong with it.
+            info!(%error, "a backend is not searched for what has no owner");
         }
-        for (_, survey) in &surveys {
-            let owners = &self.owners;
-            self.memory.saw(survey, |found| is_suspect(found, &owners.cached(found), survey.now));
-        }
-        let candidates = self.candidates(&surveys);
+        let mut candidates = self.context.search.candidates(&look);
+        candidates.sort_by_key(|candidate| (self.failed.contains(&candidate.key()), candidate.found.thing));
         let keys: BTreeSet<_> = candidates.iter().map(Candidate::key).collect();
         self.failed.retain(|key| keys.contains(key));
         self.told.retain(|key| keys.contains(key));
@@ -162,33 +120,20 @@ impl Collector {
             let count = candidates.iter().filter(|candidate| candidate.found.thing == thing).count();
             self.context.metrics.orphans(thing, count);
         }
-        let end =
-            if candidates.is_empty() { SweepEnd::Complete } else { self.collect(candidates, stop).await };
-        if end == SweepEnd::Complete && !is_complete { SweepEnd::Unlisted } else { end }
+        let end = if candidates.is_empty() {
+            SweepEnd::Complete
+        } else {
+            self.collect(&look, candidates, stop).await
+        };
+        if end == SweepEnd::Complete && !look.unlisted().is_empty() { SweepEnd::Unlisted } else { end }
     }
 
-    /// What the caches show no owner for.
-    fn candidates<'a>(&self, surveys: &'a [(&'a Grounds, Survey)]) -> Vec<Candidate<'a>> {
-        let mut candidates = Vec::new();
-        for (grounds, survey) in surveys {
-            for found in &survey.found {
-                let verdict = self.judge(survey, found, &self.owners.cached(found));
-                if matches!(verdict, Verdict::Remove(_)) {
-                    candidates.push(Candidate { grounds, survey, found });
-                }
-            }
-        }
-        candidates.sort_by_key(|candidate| (self.failed.contains(&candidate.key()), candidate.found.thing));
-        candidates
-    }
-
-    fn judge(&self, survey: &Survey, found: &Found, owner: &Owner) -> Verdict {
-        let window = SignedDuration::try_from(self.context.settings.window).unwrap_or(SignedDuration::MAX);
-        let seen = self.memory.since(&survey.record, found.thing, &found.id);
-        judge(found, owner, seen, Times { now: survey.now, window })
-    }
-
-    async fn collect(&mut self, candidates: Vec<Candidate<'_>>, stop: &CancellationToken) -> SweepEnd {
+    async fn collect(
+        &mut self,
+        look: &Look,
+        candidates: Vec<Candidate<'_>>,
+        stop: &CancellationToken,
+    ) -> SweepEnd {
         if let Some(end) = self.is_barred().await {
             return end;
         }
@@ -198,12 +143,10 @@ impl Collector {
             if stop.is_cancelled() || !self.context.leadership.may_act() {
                 return SweepEnd::Stopped;
             }
-            let owner = match self.owners.live(candidate.found, &mut read).await {
-                Ok(owner) => owner,
+            let remove = match self.context.search.confirm(look, &candidate, &mut read).await {
+                Ok(Verdict::Remove(remove)) => remove,
+                Ok(Verdict::Keep(_)) => continue,
                 Err(why) => return self.frozen(&why),
-            };
-            let Verdict::Remove(remove) = self.judge(candidate.survey, candidate.found, &owner) else {
-                continue;
             };
             if tried == self.context.settings.max {
                 warn!(max = tried, "more has no owner than is removed in one sweep; the next one goes on");
@@ -227,11 +170,7 @@ impl Collector {
             }
             Err(why) => return Some(self.frozen(&why)),
         }
-        let Ok(ready) = Request::get("/readyz").body(Vec::new()) else {
-            return Some(self.frozen("it cannot be asked whether it is ready"));
-        };
-        // One that does not tell us whether it is well is judged by its other answers.
-        ask(self.context.client.request_text(ready)).await.err().map(|why| self.frozen(&why))
+        self.context.search.is_well().await.err().map(|why| self.frozen(&why))
     }
 
     fn frozen(&self, why: &str) -> SweepEnd {
@@ -242,7 +181,7 @@ impl Collector {
     }
 
     async fn remove(&mut self, candidate: &Candidate<'_>, remove: Remove) {
-        let Candidate { grounds, survey, found } = candidate;
+        let Candidate { grounds, survey, found, .. } = candidate;
         let (key, note) = (candidate.key(), note(survey.record.backend, found, remove));
         let outcome = if self.context.settings.is_dry_run {
             if self.told.insert(key) {
@@ -285,17 +224,25 @@ fn note(backend: Backend, found: &Found, remove: Remove) -> String {
         (_, Thing::Network) => "network",
     };
     let attempt = found.attempt.map(|attempt| format!(", attempt {attempt},")).unwrap_or_default();
-    let Found { id, uid, namespace, name, .. } = found;
-    let owner = match found.thing {
+    format!("{what} {}{attempt} of {}, which {}", found.id, owner(found), why(remove))
+}
+
+/// Whose it was, for people.
+fn owner(found: &Found) -> String {
+    let Found { uid, namespace, name, .. } = found;
+    match found.thing {
         Thing::Network => format!("the Team or Workspace {uid} in {namespace}"),
         _ => format!("the Workspace {namespace}/{name} ({uid})"),
-    };
-    let why = match remove {
-        Remove::NoOwner | Remove::OtherOwner => "which is gone",
-        Remove::OtherAttempt => "which records another attempt",
-        Remove::OtherBox => "which records another one for this attempt",
-    };
-    format!("{what} {id}{attempt} of {owner}, {why}")
+    }
+}
+
+/// What its owner does that leaves it without one.
+fn why(remove: Remove) -> &'static str {
+    match remove {
+        Remove::NoOwner | Remove::OtherOwner => "is gone",
+        Remove::OtherAttempt => "records another attempt",
+        Remove::OtherBox => "records another one for this attempt",
+    }
 }
 
 #[cfg(test)]

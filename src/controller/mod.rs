@@ -11,6 +11,7 @@ mod work;
 
 use crate::api::{BackendConfig, Team, Workspace};
 use crate::backend::{Backends, Maker};
+use crate::collector::{Search, SearchParts};
 use crate::keys::Keys;
 use crate::liveness::Liveness;
 use crate::metrics::Metrics;
@@ -78,6 +79,7 @@ struct Replica {
     teams: Cache<Team>,
     configs: Cache<BackendConfig>,
     backends: Backends,
+    search: Search,
     current: Current,
     keys: Keys,
     token_keys: TokenKeys,
@@ -248,12 +250,26 @@ fn replica(
     let maker = Maker { cluster: cluster.id.clone(), controller: args.cluster.controller_name.clone() };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.operator_namespace);
     let keys = Keys::default();
+    let workspaces: Cache<Workspace> = Cache::start(scoped(&client, &args.cluster));
+    let teams: Cache<Team> = Cache::start(scoped(&client, &args.cluster));
+    let backends =
+        Backends::new(&args.cluster.backend_config, maker, metrics.clone()).fenced(leadership.clone());
+    let search = Search::new(SearchParts {
+        client: client.clone(),
+        operator_namespace: cluster.operator_namespace.clone(),
+        controller: args.cluster.controller_name.clone(),
+        cluster: cluster.id.clone(),
+        backends: backends.clone(),
+        workspaces: workspaces.clone(),
+        teams: teams.clone(),
+        window: args.collect.visibility_window,
+    });
     Replica {
-        workspaces: Cache::start(scoped(&client, &args.cluster)),
-        teams: Cache::start(scoped(&client, &args.cluster)),
+        workspaces,
+        teams,
         configs: Cache::start(Api::all(client.clone())),
-        backends: Backends::new(&args.cluster.backend_config, maker, metrics.clone())
-            .fenced(leadership.clone()),
+        backends,
+        search,
         current: Current::default(),
         token_keys: TokenKeys::new(secrets, keys.clone()),
         keys,

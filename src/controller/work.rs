@@ -168,9 +168,7 @@ fn collector_context(args: &ControllerArgs, replica: &Replica) -> collector::Con
         cluster: replica.cluster.id.clone(),
         config: args.cluster.backend_config.clone(),
         configs: replica.configs.clone(),
-        workspaces: replica.workspaces.clone(),
-        teams: replica.teams.clone(),
-        backends: replica.backends.clone(),
+        search: replica.search.clone(),
         leadership: replica.leadership.clone(),
         events: replica.events.clone(),
         metrics: replica.metrics.clone(),
@@ -178,7 +176,6 @@ fn collector_context(args: &ControllerArgs, replica: &Replica) -> collector::Con
             period: collect.collect_period,
             is_dry_run: collect.collect_dry_run,
             max: usize::from(collect.collect_max),
-            window: collect.visibility_window,
         },
     }
 }
