@@ -21,6 +21,7 @@ mod ec2;
 mod error;
 mod hints;
 mod placement;
+mod printed;
 mod query;
 #[cfg(test)]
 pub(crate) use ec2::model;
@@ -36,6 +37,7 @@ pub use door::{Backends, Configuration, Maker, NoBackend, Preflight, Selected};
 pub use ec2::{ControlPlaneEndpoint, Ec2Endpoint};
 pub use error::{BackendError, Class, ErrorKind};
 pub use placement::Placement;
+pub use printed::{LogQuery, LogStream, printable};
 pub use query::{BoxQuery, LaunchOrder, LaunchQuery, Outlook, Recorder, Remains};
 pub use seen::{BoxFile, BoxSeen, BoxState, Contents, Ec2Facts, ImageState, PullCredentials};
 pub use survey::{Found, Grounds, Survey};

@@ -5,8 +5,8 @@ use super::ec2::Cloud;
 #[cfg(test)]
 use super::scripted::World;
 use super::{
-    BackendError, BoxOrder, BoxQuery, BoxSeen, Contents, ImageState, LaunchOrder, LaunchQuery, Outlook,
-    PullCredentials, Remains,
+    BackendError, BoxOrder, BoxQuery, BoxSeen, Contents, ImageState, LaunchOrder, LaunchQuery, LogQuery,
+    LogStream, Outlook, PullCredentials, Remains,
 };
 use crate::api::workspace::{PlacementRecord, StorageRecord};
 use crate::metrics::{Metrics, Operation, Outcome};
@@ -254,6 +254,15 @@ impl Placement {
     pub async fn log_tail(&self, uid: &str, id: &str) -> Result<String, BackendError> {
         self.timed(Operation::LogTail, async {
             on!(self, t => t.log_tail(id), cloud => cloud.log_tail(uid, id).await)
+        })
+        .await
+    }
+
+    /// The last lines that a box printed, and what it prints from then on where that is asked: not of an
+    /// instance, whose console can only be read.
+    pub async fn log(&self, uid: &str, id: &str, query: LogQuery) -> Result<LogStream, BackendError> {
+        self.timed(Operation::LogTail, async {
+            on!(self, t => t.log(id, query), cloud => cloud.log(uid, id, query).await)
         })
         .await
     }

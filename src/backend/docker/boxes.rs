@@ -156,7 +156,7 @@ impl Engine {
         Ok(gone_is_fine(self.change(&format!("remove container {id}"), REMOVE, removed).await)?)
     }
 
-    async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Refusal> {
+    pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Refusal> {
         let inspected = self.client()?.inspect_container(id, None::<InspectContainerOptions>);
         self.call(&format!("inspect container {id}"), CALL, inspected).await
     }

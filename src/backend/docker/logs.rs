@@ -1,9 +1,12 @@
-//! The end of what a box printed, as text that is safe to show.
+//! What a box printed: the end of it, or from there on.
 
 use super::engine::{CALL, Engine};
-use crate::backend::BackendError;
+use super::error::refusal;
+use crate::backend::printed::{Lines, printable};
+use crate::backend::{BackendError, LogQuery, LogStream};
+use axum::body::Bytes;
 use bollard::query_parameters::LogsOptions;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, future, stream};
 
 /// The longest log tail, in bytes.
 const TAIL: usize = atelier_wire::LOG_TAIL_MAX_BYTES;
@@ -24,31 +27,36 @@ impl Engine {
         let bytes = self.call(&format!("read the log of container {id}"), CALL, read).await?;
         Ok(tail(&printable(&bytes)).to_owned())
     }
-}
 
-/// Text without control characters but newlines, and without the terminal's own sequences.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            // ESC [ … up to a letter: colours and movements of the cursor.
-            '\u{1b}' if chars.clone().next() == Some('[') => {
-                chars.next();
-                for c in chars.by_ref() {
-                    if ('@'..='~').contains(&c) {
-                        break;
-                    }
-                }
-            }
-            '\n' => out.push('\n'),
-            '\t' => out.push(' '),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
+    /// The last lines that a box printed to either stream, and what it prints from then on where that is asked.
+    pub(crate) async fn log(&self, id: &str, query: LogQuery) -> Result<LogStream, BackendError> {
+        // A log that is not there is told at once, and not in the middle of an answer.
+        self.inspect(id).await?;
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: query.tail_lines.to_string(),
+            follow: query.follow,
+            ..LogsOptions::default()
+        };
+        let what = format!("read the log of container {id}");
+        let address = self.endpoint().address.clone();
+        let pieces = self.client()?.logs(id, Some(options)).map(Some);
+        let cleaned =
+            pieces.chain(stream::once(future::ready(None))).scan(Lines::default(), |lines, piece| {
+                let text = match piece {
+                    Some(piece) => piece.map(|piece| lines.take(&piece.into_bytes())),
+                    None => Ok(lines.end()),
+                };
+                future::ready(Some(text))
+            });
+        let told = cleaned.filter(|text| future::ready(!matches!(text, Ok(text) if text.is_empty())));
+        let told = told.map(move |text| match text {
+            Ok(text) => Ok(Bytes::from(text)),
+            Err(error) => Err(refusal(&address, &what, &error).into()),
+        });
+        Ok(told.boxed())
     }
-    out
 }
 
 /// The last bytes of a text, from a line's beginning where one is near.
@@ -65,12 +73,6 @@ fn tail(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_text_and_newlines_remain() {
-        assert_eq!(printable(b"a\x1b[1;31mred\x1b[0m\r\nb\x07\tc\x1b\xff\n"), "ared\nb c\u{fffd}\n");
-        assert_eq!(printable(b"cut \x1b[3"), "cut ");
-    }
 
     #[test]
     fn the_end_is_kept() {

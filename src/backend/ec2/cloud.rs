@@ -30,8 +30,6 @@ const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// How long after the renew deadline a launch call may be sent on. It ends before the fence does that another
 /// process counts from its take-over.
 const SEND_AFTER_DEADLINE: SignedDuration = SignedDuration::from_secs(45);
-/// The longest text that is shown of a console.
-const TAIL_BYTES: usize = 2048;
 
 /// What is in effect for EC2: how the control plane is reached, and what to launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -387,12 +385,6 @@ impl Cloud {
         self.state().known.answered(uid, now_seen.clone(), Timestamp::now());
         self.soon().notify_one();
         now_seen
-    }
-
-    /// The end of an instance's console, at most 2 KiB.
-    pub(crate) async fn log_tail(&self, uid: &str, id: &str) -> Result<String, BackendError> {
-        let output = self.client()?.console(uid, id, self.cluster()).await?.output;
-        Ok(output[output.floor_char_boundary(output.len().saturating_sub(TAIL_BYTES))..].to_owned())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod client;
 mod cloud;
+mod console;
 mod fault;
 mod known;
 mod offering;
