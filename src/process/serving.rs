@@ -1,8 +1,8 @@
 //! A socket that serves HTTP, plain or with TLS; certificates are read again when they change.
 
 use axum::Router;
-use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -48,14 +48,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let handle = Handle::new();
     let app = router.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server =
-        axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(FIRST_CALL_DEADLINE);
-    server.http_builder().http1().header_read_timeout(serving.idle_max);
-    let stop = async {
-        shutdown.await;
-        handle.graceful_shutdown(Some(serving.grace));
-        std::future::pending().await
-    };
+    let server = prepared(listener, handle.clone(), serving.idle_max)?;
+    let stop = stopped(&handle, serving.grace, shutdown);
     let told = async {
         if handle.listening().await.is_some() {
             listening();
@@ -78,6 +72,29 @@ pub async fn serve(
         never = told => never,
         never = reload(config, paths, files, serving.tls_reload) => never,
     }
+}
+
+/// A server that waits only so long for calls.
+pub(super) fn prepared(
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+    idle_max: Duration,
+) -> io::Result<Server<SocketAddr>> {
+    let mut server =
+        axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(FIRST_CALL_DEADLINE);
+    server.http_builder().http1().header_read_timeout(idle_max);
+    Ok(server)
+}
+
+/// Has a server end when it is asked to; never ends itself.
+pub(super) async fn stopped<T>(
+    handle: &Handle<SocketAddr>,
+    grace: Duration,
+    shutdown: impl Future<Output = ()>,
+) -> T {
+    shutdown.await;
+    handle.graceful_shutdown(Some(grace));
+    std::future::pending().await
 }
 
 #[derive(PartialEq)]
