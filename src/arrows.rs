@@ -19,6 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("platform", &["api", "backend", "keys", "metrics", "reconcile"]),
     ("workspace", &["api", "backend", "keys", "liveness", "metrics", "reconcile"]),
     ("collector", &["api", "backend", "metrics", "reconcile"]),
+    ("live", &["api", "backend", "collector", "metrics", "process", "reconcile", "registry"]),
     // A test asks the Team's own merge.
     ("import", &["api", "team"]),
     ("reference", &["api"]),
@@ -29,6 +30,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "backend",
             "collector",
             "keys",
+            "live",
             "liveness",
             "metrics",
             "platform",

@@ -5,6 +5,7 @@
 //! control_plane                             what `atelier control-plane` runs: the one holder of AWS credentials
 //! import                                    what `atelier import` makes of an org template: a Team
 //! reference                                 the reference pages of the documentation, from CRDs and commands
+//!   live                                    the aggregated API: logs, messages, orphans for people
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
 //!   collector                               what is left outside Kubernetes without an owner, and its removal
 //!     backend                               the one door to the machines; the Docker adapter behind it
@@ -26,6 +27,7 @@ pub mod control_plane;
 pub mod controller;
 pub mod import;
 pub mod keys;
+pub mod live;
 pub mod liveness;
 pub mod metrics;
 pub mod platform;

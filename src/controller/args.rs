@@ -83,7 +83,18 @@ pub struct ServeArgs {
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "ATELIER_METRICS_BIND", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_bind: SocketAddr,
+    /// Where the Kubernetes API server reaches the aggregated API live.atelier.dev; "none" turns it off
+    #[arg(long, env = "ATELIER_LIVE_BIND", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443",
+          value_parser = bind_or_none)]
+    pub live_bind: Bind,
+    /// The Service, in the operator's namespace, that the APIService of live.atelier.dev points at
+    #[arg(long, env = "ATELIER_LIVE_SERVICE", value_name = "NAME", default_value = "atelier-live",
+          value_parser = label_value)]
+    pub live_service: String,
 }
+
+/// An address to serve at, or none.
+pub type Bind = Option<SocketAddr>;
 
 /// Who leads.
 #[derive(Args, Clone, Debug)]
@@ -185,6 +196,14 @@ pub struct CollectArgs {
     pub visibility_window: Duration,
 }
 
+/// Reads an address; nothing, or "none", for not serving at all.
+fn bind_or_none(text: &str) -> Result<Bind, String> {
+    match text {
+        "" | "none" => Ok(None),
+        address => address.parse().map(Some).map_err(|_| "give ADDRESS:PORT, or none".into()),
+    }
+}
+
 /// Reads what can stand in a label and be an object's name.
 fn label_value(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -222,6 +241,11 @@ mod tests {
         assert!(parse(&["--registry-tls-cert", "x"]).is_err(), "a certificate is of no use without its key");
         assert!(parse(&["--controller-name", "A b"]).is_err());
         assert!(parse(&["--concurrency", "0"]).is_err());
+        let live = |text: &str| parse(&["--live-bind", text]).map(|args| args.serve.live_bind.is_some()).ok();
+        assert_eq!(
+            (live("127.0.0.1:1"), live("none"), live(""), live("8443")),
+            (Some(true), Some(false), Some(false), None)
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::api::{BackendConfig, Team, Workspace};
 use crate::backend::{Backends, Maker};
 use crate::collector::{Search, SearchParts};
 use crate::keys::Keys;
+use crate::live;
 use crate::liveness::Liveness;
 use crate::metrics::Metrics;
 use crate::platform::{Current, TokenKeys};
@@ -99,6 +100,10 @@ pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
     let stop = signals::stop().map_err(RunError::Signals)?;
     let metrics_listener = bind("--metrics-bind", args.serve.metrics_bind).await?;
     let registry_listener = bind("--registry-bind", args.serve.registry_bind).await?;
+    let live_listener = match args.serve.live_bind {
+        Some(address) => Some(bind("--live-bind", address).await?),
+        None => None,
+    };
     let cluster = cluster::connect(&args.cluster).await?;
     let identity = identity();
     info!(
@@ -129,6 +134,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), RunError> {
     let result = tokio::select! {
         result = serve_and_work(&args, &replica, &ready, heard, &stop) => result,
         result = agents(&args, &replica, registry_listener) => result,
+        never = people(&args, &replica, &identity, live_listener) => never,
         () = replica.leadership.lost() => Err(RunError::LeaseLost),
     };
     if let Err(error) = &result {
@@ -190,6 +196,43 @@ async fn agents(args: &ControllerArgs, replica: &Replica, listener: TcpListener)
         .map_err(|error| RunError::Registry(error.to_string()))
 }
 
+/// Serves the aggregated API for as long as the process lives, from full caches: a Workspace that is not in them
+/// would be called unknown. Whatever becomes of it, the rest goes on.
+async fn people<T>(
+    args: &ControllerArgs,
+    replica: &Replica,
+    identity: &str,
+    listener: Option<TcpListener>,
+) -> T {
+    if let Some(listener) = listener {
+        replica.configs.synced().await;
+        replica.workspaces.synced().await;
+        let parts = live::Parts {
+            client: replica.cluster.client.clone(),
+            workspaces: replica.workspaces.clone(),
+            configs: replica.configs.clone(),
+            backends: replica.backends.clone(),
+            search: replica.search.clone(),
+            leadership: replica.leadership.clone(),
+            about: live::About {
+                identity: identity.to_owned(),
+                controller: args.cluster.controller_name.clone(),
+                operator_namespace: replica.cluster.operator_namespace.clone(),
+                config: args.cluster.backend_config.clone(),
+            },
+            service: args.serve.live_service.clone(),
+        };
+        let served = async {
+            let listener = listener.into_std().map_err(|error| error.to_string())?;
+            live::serve(listener, parts, std::future::pending()).await
+        };
+        if let Err(error) = served.await {
+            error!(error, "the aggregated API is not served any more");
+        }
+    }
+    std::future::pending().await
+}
+
 async fn serve_and_work(
     args: &ControllerArgs,
     replica: &Replica,
@@ -211,6 +254,7 @@ async fn serve_and_work(
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         () = replica.token_keys.keep_reading(args.pace.keys_period) => {}
+        () = work::follow(args, replica), if args.serve.live_bind.is_some() => {}
         leads = replica.leadership.leads() => if !leads {
             return Err(RunError::LeaseLost);
         }
@@ -342,6 +386,8 @@ mod tests {
             registry_tls_key: None,
             registry_leader_ca: None,
             metrics_bind: bind.parse().unwrap(),
+            live_bind: None,
+            live_service: String::new(),
         }
     }
 

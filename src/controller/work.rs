@@ -62,6 +62,14 @@ pub async fn work(
     replica.metrics.leading(false);
 }
 
+/// What a replica does that does not lead, for as long as it does not: it keeps the door configured, so that it can
+/// tell people what stands behind it. It writes nothing, for that takes the lead.
+pub async fn follow(args: &ControllerArgs, replica: &Replica) {
+    let mut platform = Platform::new(platform_context(args, replica));
+    platform.prime().await;
+    platform.run(CancellationToken::new()).await;
+}
+
 fn platform_context(args: &ControllerArgs, replica: &Replica) -> platform::Context {
     let secrets: Api<Secret> =
         Api::namespaced(replica.cluster.client.clone(), &replica.cluster.operator_namespace);

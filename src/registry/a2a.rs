@@ -51,12 +51,20 @@ pub async fn to_oneself(
     Ok(reply::passed_on(status, &headers, &[CONTENT_TYPE], body))
 }
 
-/// The recorded address of the box, with the path that the agent registered. Never the host that it says.
+/// Where the agent of this Workspace is called, by what is recorded of it.
+pub fn agent_url(workspace: &Workspace) -> Option<Url> {
+    at_box(workspace, &standing::url(workspace, None))
+}
+
 fn own_url(registry: &Registry, workspace: &Workspace) -> Option<Url> {
+    at_box(workspace, &standing::url(workspace, registry.voice(workspace).as_ref()))
+}
+
+/// The recorded address of the box, with the path that the agent registered. Never the host that it says.
+fn at_box(workspace: &Workspace, advertised: &str) -> Option<Url> {
     let address = workspace.status.as_ref()?.instance.as_ref()?.address.as_ref()?;
     let mut url = Url::parse(&format!("http://{address}")).ok()?;
-    let advertised = standing::url(workspace, registry.voice(workspace).as_ref());
-    url.set_path(Url::parse(&advertised).ok()?.path());
+    url.set_path(Url::parse(advertised).ok()?.path());
     Some(url)
 }
 

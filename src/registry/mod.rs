@@ -19,6 +19,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+pub use a2a::{agent_url, client as agent_client};
 pub use bundle::{Bundle, Bundles};
 pub use limits::Rate;
 pub use server::serve;
