@@ -22,6 +22,6 @@ for name in kube-controller-manager kube-apiserver etcd; do
 done
 wait
 [ -z "$keep" ] || exit 0
-rm -rf "$DIR"/{etcd,certs,cluster.env,kubeconfig,tokens.csv,service-account.key,audit.log} "$DIR"/{etcd,kube-apiserver,kube-controller-manager}.log
+rm -rf "$DIR"/{etcd,certs,front-proxy,cluster.env,kubeconfig,tokens.csv,service-account.key,audit.log} "$DIR"/{etcd,kube-apiserver,kube-controller-manager}.log
 rmdir "$DIR" 2>/dev/null || true
 say "nothing is left of the cluster in $DIR"

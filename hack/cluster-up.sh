@@ -4,6 +4,8 @@
 #
 # DIR/kubeconfig is the admin's. Ports are free ones, so any number can run side by side. A cluster
 # whose processes died comes back with the same ports and data.
+# Aggregated APIs work: hack/live.sh tells the API server of ours. A cluster that ran before they did learns it
+# when it is started again: hack/cluster-down.sh --keep, then this.
 # ATELIER_AUDIT=1   every write is recorded in DIR/audit.log, one JSON object a line
 # APISERVER_ARGS    more flags for kube-apiserver
 set -euo pipefail
@@ -28,6 +30,19 @@ fi
 # shellcheck disable=SC1091
 . "$DIR/cluster.env"
 printf '%s,admin,admin,"system:masters"\n' "$TOKEN" >"$DIR/tokens.csv"
+
+# By what servers behind the API server know that it is the API server that calls.
+front=$DIR/front-proxy
+if [ ! -e "$front/client.crt" ]; then
+    mkdir -p "$front"
+    key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1" 2>/dev/null; }
+    key "$front/ca.key" && key "$front/client.key"
+    openssl req -x509 -new -key "$front/ca.key" -subj /CN=front-proxy-ca -days 3650 -out "$front/ca.crt" 2>/dev/null
+    openssl req -new -key "$front/client.key" -subj /CN=front-proxy-client -out "$front/client.csr" 2>/dev/null
+    openssl x509 -req -in "$front/client.csr" -CA "$front/ca.crt" -CAkey "$front/ca.key" -CAcreateserial -days 3650 \
+        -extfile <(echo extendedKeyUsage=clientAuth) -out "$front/client.crt.new" 2>/dev/null
+    mv "$front/client.crt.new" "$front/client.crt"
+fi
 
 if ! running "$DIR/etcd.pid"; then
     say "starting etcd"
@@ -55,6 +70,10 @@ if ! running "$DIR/kube-apiserver.pid"; then
         --service-account-key-file "$DIR/service-account.key" \
         --service-account-signing-key-file "$DIR/service-account.key" \
         --authorization-mode RBAC --token-auth-file "$DIR/tokens.csv" \
+        --enable-aggregator-routing --requestheader-client-ca-file "$front/ca.crt" \
+        --requestheader-allowed-names front-proxy-client --requestheader-username-headers X-Remote-User \
+        --requestheader-group-headers X-Remote-Group --requestheader-extra-headers-prefix X-Remote-Extra- \
+        --proxy-client-cert-file "$front/client.crt" --proxy-client-key-file "$front/client.key" \
         --disable-admission-plugins ServiceAccount "${audit[@]}" ${APISERVER_ARGS:-}
 fi
 ready() { curl -fsS --max-time 5 --cacert "$DIR/certs/apiserver.crt" -H "Authorization: Bearer $TOKEN" "https://127.0.0.1:$SECURE/readyz"; }

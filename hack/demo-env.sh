@@ -41,7 +41,8 @@ start_controller() {
     say "starting the controller: log in $DEMO/controller.log"
     start "$pidfile" "$DEMO/controller.log" "$(controller)" controller \
         --kubeconfig "$KUBECONFIG" --context "$CONTEXT" --backend-config cluster --operator-namespace "$OPERATOR_NAMESPACE" \
-        --registry-bind "$REGISTRY_ADDRESS:$REGISTRY_PORT" --metrics-bind "127.0.0.1:$METRICS_PORT"
+        --registry-bind "$REGISTRY_ADDRESS:$REGISTRY_PORT" --metrics-bind "127.0.0.1:$METRICS_PORT" \
+        --live-bind "${LIVE_BIND:-none}"
     serves() { curl -fsS --noproxy '*' --max-time 5 "http://127.0.0.1:$METRICS_PORT/readyz"; }
     settled() { serves || ! running "$pidfile"; }
     wait_for 60 settled || true

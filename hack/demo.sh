@@ -98,6 +98,17 @@ else
     advertise=http://host.docker.internal:$REGISTRY_PORT boot_timeout=60
 fi
 
+# The aggregated API, on an address at which an API server looks for endpoints.
+if [ "$CLUSTER" = ours ]; then
+    LIVE_ADDRESS=$REGISTRY_ADDRESS
+    [ "$LIVE_ADDRESS" != 0.0.0.0 ] || LIVE_ADDRESS=$(hostname -I | awk '{ print $1 }')
+    if [ -z "${LIVE_PORT:-}" ]; then
+        LIVE_PORT=$(free_port)
+        printf 'LIVE_PORT=%q\n' "$LIVE_PORT" >>"$DEMO/demo.env"
+    fi
+    export LIVE_BIND=$LIVE_ADDRESS:$LIVE_PORT
+fi
+
 say "applying the BackendConfig and the Team $TEAM"
 kubectl apply -f - >/dev/null <<YAML
 apiVersion: atelier.dev/v1alpha1
@@ -110,6 +121,7 @@ spec:
   registry: {advertiseURL: "$advertise", allowPlaintext: $([ "$BACKEND" = EC2 ] && echo true || echo false)}
 YAML
 start_controller
+[ "$CLUSTER" = theirs ] || KUBECTL=$KUBECTL "$ROOT/hack/live.sh" "$LIVE_BIND" "$OPERATOR_NAMESPACE"
 kubectl apply --namespace "$NAMESPACE" -f "$ROOT/examples/design-studio.yaml" >/dev/null
 
 # One line whenever something changed, until the Team is Ready or says that it never will be. What is said of an
@@ -169,9 +181,16 @@ else
     kill_it="docker kill ${box:0:12}" who="docker exec ${box:0:12} /atelier-agent peers"
     whose="an agent's container"
 fi
+live=
+if [ "$CLUSTER" = ours ]; then
+    live="
+  4. Read an agent's log with nothing but the kubeconfig:
+       kubectl get --raw '/apis/live.atelier.dev/v1alpha1/namespaces/$NAMESPACE/workspaces/$first/log?tailLines=20'"
+    [ "$k" = kubectl ] || live=${live/kubectl/"$KUBECTL"}
+fi
 cat <<TEXT
 
-Three things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HOST
+Things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HOST
   1. Kill $whose and watch it come back:
        $kill_it; $k get ws -w
   2. Ask for what the platform does not allow, and read what is wrong and how to mend it:
@@ -180,6 +199,6 @@ Three things to try, after: export KUBECONFIG=$KUBECONFIG DOCKER_HOST=$DOCKER_HO
      and take it back:
        $k patch team $TEAM --type merge -p '{"spec":{"defaults":{"tier":"T1"}}}'
   3. Who is around, as one of the agents sees it:
-       $who
+       $who$live
 Then: make demo-down
 TEXT

@@ -20,7 +20,8 @@ trials![
     on_ec2_only_what_has_no_owner_is_removed,
 ];
 
-const DEAD: &str = "11111111-2222-4333-8444-555555555555";
+/// The uid of a Workspace that is gone.
+pub const DEAD: &str = "11111111-2222-4333-8444-555555555555";
 
 /// Sweeps and windows that a test can wait for.
 const OFTEN: [&str; 2] = ["--collect-period=500ms", "--visibility-window=2s"];
@@ -52,13 +53,14 @@ fn docker(scene: &Scene, words: &[&str], labels: &[String], last: &[&str]) -> St
 }
 
 /// A container that runs nothing.
-async fn plant_box(scene: &Scene, controller: &str, uid: &str, name: &str, attempt: &str) -> String {
+pub async fn plant_box(scene: &Scene, controller: &str, uid: &str, name: &str, attempt: &str) -> String {
     let labels = labels(scene, controller, uid, name).await;
     let attempt = format!("{}={attempt}", names::ATTEMPT);
     docker(scene, &["create", "--label", &attempt], &labels, &[crate::support::engine::IMAGE])
 }
 
-async fn plant_volume(scene: &Scene, name: &str, more: &[&str]) -> String {
+/// A volume of that Workspace.
+pub async fn plant_volume(scene: &Scene, name: &str, more: &[&str]) -> String {
     let labels = labels(scene, &scene.name, DEAD, "gone").await;
     docker(scene, &[&["volume", "create"], more].concat(), &labels, &[&format!("{}-{name}", scene.name)])
 }

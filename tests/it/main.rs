@@ -28,6 +28,7 @@ mod import;
 mod input;
 mod leader;
 mod lifecycle;
+mod live;
 mod outage;
 mod registry;
 mod rollout;
@@ -60,6 +61,7 @@ fn trials() -> Vec<Trial> {
         input::trials(),
         leader::trials(),
         lifecycle::trials(),
+        live::trials(),
         outage::trials(),
         registry::trials(),
         rollout::trials(),

@@ -172,8 +172,11 @@ impl Drop for Operator {
 
 fn spawn(settings: &Settings, metrics: SocketAddr, log: &Path, pid_file: &Path) -> Child {
     let out = File::options().create(true).append(true).open(log).unwrap();
+    // Of many on one machine, only those of a test that wants it serve the aggregated API.
+    let serves_people = settings.arguments.iter().any(|argument| argument.starts_with("--live-bind"));
     let child = Command::new(env!("CARGO_BIN_EXE_atelier"))
         .arg("controller")
+        .args(if serves_people { &[][..] } else { &["--live-bind=none"] })
         .arg("--kubeconfig")
         .arg(&settings.kubeconfig)
         .args(["--registry-bind", &settings.registry.to_string()])
