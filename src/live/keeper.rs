@@ -76,18 +76,18 @@ impl Keeper {
     /// Whether it was stored: not where another replica was faster.
     async fn store(&self, found: Option<Secret>, pair: &Pair) -> Result<bool, String> {
         let parameters = PostParams::default();
-        let (metadata, type_, is_new) = match found {
-            Some(found) => (found.metadata, found.type_, false),
-            None => {
-                let metadata = ObjectMeta { name: Some(self.secret.clone()), ..ObjectMeta::default() };
-                (metadata, Some("kubernetes.io/tls".to_owned()), true)
-            }
-        };
-        let secret = Secret { metadata, type_, data: Some(pair.data()), ..Secret::default() };
+        let is_new = found.is_none();
+        let found = found.unwrap_or_else(|| Secret {
+            metadata: ObjectMeta { name: Some(self.secret.clone()), ..ObjectMeta::default() },
+            type_: Some("kubernetes.io/tls".to_owned()),
+            ..Secret::default()
+        });
+        let secret = Secret { data: Some(pair.data()), ..found };
         let stored = async {
             if is_new {
                 self.secrets.create(&parameters, &secret).await
             } else {
+                // With the resourceVersion that was read: never over what another replica made.
                 self.secrets.replace(&self.secret, &parameters, &secret).await
             }
         };

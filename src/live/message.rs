@@ -23,6 +23,9 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(50);
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX_BYTES: usize = 1 << 20;
 
+/// What a body must be, for people.
+const FORM: &str = r#"send {"text": "what to say"}"#;
+
 #[derive(Deserialize)]
 struct Message {
     text: String,
@@ -66,9 +69,9 @@ pub async fn send(
         }
         body.extend_from_slice(&chunk);
     }
-    let said = said(&body).map_err(|why| match status.is_success() {
-        true => Refusal::internal(format!("the agent {why}")),
-        false => Refusal::internal(format!("the agent answered {} and {why}", status.as_u16())),
+    let said = said(&body).map_err(|why| {
+        let as_what = if status.is_success() { String::new() } else { format!("answered {status} and ") };
+        Refusal::internal(format!("the agent {as_what}{why}"))
     })?;
     let text = printable(said.as_bytes());
     Ok(Json(json!({"kind": "Message", "apiVersion": format!("{GROUP}/{VERSION}"), "text": text})))
@@ -89,7 +92,6 @@ async fn message(mut request: Request) -> Result<Message, Refusal> {
         Ok(Err(_)) => return Err(Refusal::bad_request("the body could not be read to its end")),
         Err(_) => return Err(Refusal::timeout("the body did not arrive in time")),
     };
-    const FORM: &str = r#"send {"text": "what to say"}"#;
     let message: Message =
         serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(format!("{error}: {FORM}")))?;
     if message.text.trim().is_empty() {

@@ -108,13 +108,12 @@ impl Reviews {
 
     async fn check_at(&self, user: &User, deed: &Deed, now: Instant) -> Result<(), Refusal> {
         let key = (user.clone(), deed.clone());
-        let answer = match self.kept(&key, now) {
-            Some(answer) => answer,
-            None => {
-                let answer = self.ask(user, deed).await?;
-                self.keep(key, answer.clone(), now);
-                answer
-            }
+        let answer = if let Some(kept) = self.kept(&key, now) {
+            kept
+        } else {
+            let answer = self.ask(user, deed).await?;
+            self.keep(key, answer.clone(), now);
+            answer
         };
         answer.map_err(|why| deed.denied(user, &why))
     }
