@@ -178,13 +178,13 @@ mod tests {
         }
     }
 
-    fn review(status: Value) -> Value {
+    fn review(status: &Value) -> Value {
         json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {}, "status": status})
     }
 
     #[tokio::test]
     async fn the_api_server_is_asked_in_its_words_and_its_answer_kept_for_ten_seconds() {
-        let (client, calls) = api_server(201, review(json!({"allowed": true})));
+        let (client, calls) = api_server(201, review(&json!({"allowed": true})));
         let reviews = Reviews::new(client);
         let start = Instant::now();
         for _ in 0..3 {
@@ -218,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_denied_says_what_it_takes() {
-        let (client, _) = api_server(201, review(json!({"allowed": false, "reason": "no rule"})));
+        let (client, _) = api_server(201, review(&json!({"allowed": false, "reason": "no rule"})));
         let reviews = Reviews::new(client);
         let refusal = reviews.check(&user("ann"), &log_of("w")).await.unwrap_err();
         assert_eq!(

@@ -153,8 +153,8 @@ async fn people_get_through_the_api_server_what_rbac_lets_them() {
     let one = scene.until_ready("one").await;
     let id = one.status.unwrap().instance_id.unwrap();
 
-    logs(&scene, &id).await;
-    messages(&scene).await;
+    logs(&scene, &id);
+    messages(&scene);
     others(&scene, leader_at).await;
     replicas(&scene, leader_at, follower_at, &id).await;
     orphans(&scene, &leader).await;
@@ -162,7 +162,7 @@ async fn people_get_through_the_api_server_what_rbac_lets_them() {
     drop(announced);
 }
 
-async fn logs(scene: &Scene, id: &str) {
+fn logs(scene: &Scene, id: &str) {
     let printed = scene.engine().docker(&["logs", id]).unwrap();
     let log = get(scene, None, &of(scene, "one", "log")).unwrap();
     assert!(!log.trim().is_empty(), "the agent prints something: {printed}");
@@ -175,7 +175,7 @@ async fn logs(scene: &Scene, id: &str) {
     assert!(refused.contains("has no box now"), "{refused}");
 }
 
-async fn messages(scene: &Scene) {
+fn messages(scene: &Scene) {
     let said = send(scene, None, "one", "hello").unwrap();
     assert_eq!((&said["kind"], &said["text"]), (&json!("Message"), &json!("hello")));
     let refused = send(scene, None, "absent", "hello").unwrap_err();
