@@ -21,6 +21,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// So many headers a call may have: the API server passes each group of its user on in one of its own, and some
+/// directories put people into hundreds.
+const HEADERS_MAX: usize = 2_000;
+
 /// The certificate that is served. Clones are the same.
 #[derive(Clone)]
 pub struct Certificate(RustlsConfig);
@@ -58,7 +62,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let handle = Handle::new();
-    let server = prepared(listener, handle.clone(), idle_max)?;
+    let mut server = prepared(listener, handle.clone(), idle_max)?;
+    server.http_builder().http1().max_headers(HEADERS_MAX);
     let server = server.acceptor(RustlsAcceptor::new(certificate.0));
     tokio::select! {
         ended = server.serve(router.into_make_service()) => ended,
