@@ -3,7 +3,7 @@
 use super::front::User;
 use super::review::Deed;
 use super::status::Refusal;
-use super::{GROUP, Live, VERSION};
+use super::{GROUP, Live, VERSION, slot};
 use crate::api::workspace::Backend;
 use crate::collector::Orphan;
 use crate::metrics::Thing;
@@ -32,6 +32,7 @@ pub async fn orphans(
         name: String::new(),
     };
     live.reviews.check(&user, &deed).await?;
+    let _slot = slot(&live.searches, &user, "searches")?;
     let found = live
         .search
         .orphans()

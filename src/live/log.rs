@@ -2,8 +2,9 @@
 
 use super::front::User;
 use super::status::Refusal;
-use super::{Live, review::Deed};
+use super::{Live, review::Deed, slot};
 use crate::backend::{BackendError, LogQuery, LogStream};
+use crate::registry::Slot;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
@@ -14,7 +15,6 @@ use futures::{Stream, StreamExt, stream};
 use kube::ResourceExt;
 use serde::Deserialize;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// So many lines are answered where nothing is said, and at most.
 const LINES: u32 = 100;
@@ -51,9 +51,7 @@ pub async fn read(
     })?;
     let query = wishes.query();
     // Held for as long as the answer takes.
-    let Ok(slot) = Arc::clone(&live.logs).try_acquire_owned() else {
-        return Err(Refusal::too_many("too many logs are being read: end another one that is followed"));
-    };
+    let slot = slot(&live.logs, &user, "logs")?;
     let workspace = live.workspace(&deed.namespace, &deed.name)?;
     let status = workspace.status.as_ref();
     let recorded = status.and_then(|status| Some((status.placement.as_ref()?, status.instance_id.as_ref()?)));
@@ -72,10 +70,7 @@ pub async fn read(
 }
 
 /// The same log, which holds its slot until it ends or nobody reads it any more.
-fn holding(
-    log: LogStream,
-    slot: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Bytes, BackendError>> + Send + 'static {
+fn holding(log: LogStream, slot: Slot) -> impl Stream<Item = Result<Bytes, BackendError>> + Send + 'static {
     stream::unfold((log, slot), |(mut log, slot)| async move {
         log.next().await.map(|piece| (piece, (log, slot)))
     })

@@ -3,7 +3,7 @@
 use super::front::User;
 use super::review::Deed;
 use super::status::Refusal;
-use super::{GROUP, Live, VERSION};
+use super::{GROUP, Live, VERSION, slot};
 use crate::backend::printable;
 use crate::registry;
 use atelier_wire::{BODY_MAX_BYTES, a2a};
@@ -40,6 +40,7 @@ pub async fn send(
 ) -> Result<Json<Value>, Refusal> {
     let deed = Deed { verb: "create", resource: "workspaces", subresource: "message", namespace, name };
     live.reviews.check(&user, &deed).await?;
+    let _slot = slot(&live.messages, &user, "messages")?;
     let message = message(request).await?;
     let workspace = live.workspace(&deed.namespace, &deed.name)?;
     let not_up = || {

@@ -28,7 +28,7 @@ use crate::backend::Backends;
 use crate::collector::Search;
 use crate::process::peers::TlsInfo;
 use crate::reconcile::{Cache, Leadership};
-use crate::registry;
+use crate::registry::{self, Slot, Slots};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -42,15 +42,17 @@ use rustls::pki_types::UnixTime;
 use status::Refusal;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// The group and the version of this API.
 pub const GROUP: &str = "live.atelier.dev";
 /// The version of it.
 pub const VERSION: &str = "v1alpha1";
 
-/// So many logs are read at a time.
-const LOGS_MAX: usize = 64;
+/// So many calls of a kind are under way at a time, of one user and of all: a log can be followed for days, an agent
+/// takes its time, and a search lists every backend.
+const LOGS_MAX: (usize, usize) = (16, 64);
+const MESSAGES_MAX: (usize, usize) = (16, 64);
+const SEARCHES_MAX: (usize, usize) = (2, 4);
 
 /// What this API is made of.
 pub struct Parts {
@@ -96,7 +98,9 @@ pub struct Live {
     reviews: Reviews,
     /// By what the API server is known; none until it was read.
     front: RwLock<Option<Arc<Front>>>,
-    logs: Arc<Semaphore>,
+    logs: Slots,
+    messages: Slots,
+    searches: Slots,
     to_agents: reqwest::Client,
     answer_deadline: Duration,
 }
@@ -112,7 +116,9 @@ impl Live {
             about: parts.about,
             reviews: Reviews::new(parts.client),
             front: RwLock::default(),
-            logs: Arc::new(Semaphore::new(LOGS_MAX)),
+            logs: Slots::new(LOGS_MAX.0, LOGS_MAX.1),
+            messages: Slots::new(MESSAGES_MAX.0, MESSAGES_MAX.1),
+            searches: Slots::new(SEARCHES_MAX.0, SEARCHES_MAX.1),
             to_agents: registry::agent_client()?,
             answer_deadline: message::answer_deadline(),
         })
@@ -161,6 +167,13 @@ impl Live {
             ))
         })
     }
+}
+
+/// Room for one more call of this user, until it is dropped.
+fn slot(slots: &Slots, user: &front::User, what: &str) -> Result<Slot, Refusal> {
+    let too_many =
+        || Refusal::too_many(format!("too many {what} are under way: end one of them, or wait a moment"));
+    slots.take(&user.name).ok_or_else(too_many)
 }
 
 /// Lets calls of the API server through, with the user for whom it calls.

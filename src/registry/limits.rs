@@ -24,12 +24,13 @@ pub struct Rate {
 pub struct Limits {
     calls: Buckets<String>,
     refusals: Buckets<IpAddr>,
-    under_way: Arc<Mutex<HashMap<String, usize>>>,
+    under_way: Slots,
 }
 
 impl Limits {
     pub fn new(calls: Rate, refusals: Rate) -> Self {
-        Self { calls: Buckets::new(calls), refusals: Buckets::new(refusals), under_way: Arc::default() }
+        let under_way = Slots::new(UNDER_WAY_MAX, usize::MAX);
+        Self { calls: Buckets::new(calls), refusals: Buckets::new(refusals), under_way }
     }
 
     /// Whether this Workspace may make one more call now.
@@ -45,28 +46,48 @@ impl Limits {
 
     /// A slot for one message of a Workspace to itself, until it is dropped.
     pub fn slot(&self, uid: &str) -> Option<Slot> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = under_way.entry(uid.to_owned()).or_default();
-        (*taken < UNDER_WAY_MAX).then(|| {
-            *taken += 1;
-            Slot { uid: uid.to_owned(), under_way: self.under_way.clone() }
+        self.under_way.take(uid)
+    }
+}
+
+/// A cap on calls under way: of one caller, and of all together.
+pub struct Slots {
+    each_max: usize,
+    all_max: usize,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Slots {
+    /// None is taken.
+    pub fn new(each_max: usize, all_max: usize) -> Self {
+        Self { each_max, all_max, taken: Arc::default() }
+    }
+
+    /// One more for this caller, until it is dropped; none where there are too many.
+    pub fn take(&self, caller: &str) -> Option<Slot> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(caller).copied().unwrap_or_default();
+        let is_free = own < self.each_max && taken.values().sum::<usize>() < self.all_max;
+        is_free.then(|| {
+            taken.insert(caller.to_owned(), own + 1);
+            Slot { caller: caller.to_owned(), taken: self.taken.clone() }
         })
     }
 }
 
 /// One call under way.
 pub struct Slot {
-    uid: String,
-    under_way: Arc<Mutex<HashMap<String, usize>>>,
+    caller: String,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = under_way.get_mut(&self.uid) {
-            *taken = taken.saturating_sub(1);
-            if *taken == 0 {
-                under_way.remove(&self.uid);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.caller) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                taken.remove(&self.caller);
             }
         }
     }
@@ -157,7 +178,20 @@ mod tests {
         let slots: Vec<_> = (0..UNDER_WAY_MAX).map(|_| limits.slot("a").unwrap()).collect();
         assert!(limits.slot("a").is_none() && limits.slot("b").is_some());
         drop(slots);
-        assert!(limits.under_way.lock().unwrap().is_empty());
+        assert!(limits.under_way.taken.lock().unwrap().is_empty());
         assert!(limits.slot("a").is_some());
+    }
+
+    #[test]
+    fn one_caller_cannot_take_all_slots_and_all_together_not_more_than_there_are() {
+        let slots = Slots::new(2, 3);
+        let mine = [slots.take("a").unwrap(), slots.take("a").unwrap()];
+        assert!(slots.take("a").is_none());
+        let other = slots.take("b").unwrap();
+        assert!(slots.take("c").is_none(), "all are taken");
+        drop(mine);
+        assert!(slots.take("c").is_some());
+        drop(other);
+        assert!(slots.taken.lock().unwrap().is_empty());
     }
 }

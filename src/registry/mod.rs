@@ -21,7 +21,7 @@ mod tests;
 
 pub use a2a::{agent_url, client as agent_client};
 pub use bundle::{Bundle, Bundles};
-pub use limits::Rate;
+pub use limits::{Rate, Slot, Slots};
 pub use server::serve;
 
 use crate::api::Workspace;
