@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Tells the API server of KUBECONFIG where a controller on this machine serves the aggregated API live.atelier.dev.
-# usage: hack/live.sh ADDRESS:PORT NAMESPACE
+# usage: hack/live.sh ADDRESS:PORT NAMESPACE [--no-wait]
 #
+# --no-wait     do not wait until the API server reaches it: the controller is yet to start
 # ADDRESS:PORT  its --live-bind; an address that is not 127.x.x.x, which Kubernetes takes for no endpoint
 # NAMESPACE     the operator's namespace
 # KUBECTL       use this kubectl
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-[ $# -eq 2 ] || die "usage: hack/live.sh ADDRESS:PORT NAMESPACE"
+usage="usage: hack/live.sh ADDRESS:PORT NAMESPACE [--no-wait]"
+[ $# -eq 2 ] || [ "$#${3:-}" = 3--no-wait ] || die "$usage"
 address=${1%:*} port=${1##*:} namespace=$2
 case $address in
 127.* | 0.0.0.0) die "$address is no address of an endpoint: bind the controller's --live-bind to another one of this machine" ;;
@@ -44,6 +46,7 @@ spec:
   versionPriority: 10
   service: {namespace: $namespace, name: atelier-live, port: 443}
 YAML
+[ $# -eq 2 ] || exit 0
 wait_for 60 kubectl get --raw /apis/live.atelier.dev/v1alpha1 ||
     die "the API server does not reach the aggregated API: $(kubectl get apiservice v1alpha1.live.atelier.dev -o 'jsonpath={.status.conditions[0].message}')"
 say "the aggregated API is there: kubectl get --raw /apis/live.atelier.dev/v1alpha1"
