@@ -80,6 +80,10 @@ pub struct ServeArgs {
     /// The certificates (PEM) to trust for the registry of the replica that leads [default: the system's]
     #[arg(long, env = "ATELIER_REGISTRY_LEADER_CA", value_name = "FILE")]
     pub registry_leader_ca: Option<PathBuf>,
+    /// The name that the certificate of the replica that leads must be good for [default: the host of its
+    /// --registry-url]
+    #[arg(long, env = "ATELIER_REGISTRY_LEADER_NAME", value_name = "NAME")]
+    pub registry_leader_name: Option<String>,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, env = "ATELIER_METRICS_BIND", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_bind: SocketAddr,

@@ -179,6 +179,7 @@ async fn agents(args: &ControllerArgs, replica: &Replica, listener: TcpListener)
         bundles: Arc::new(Bundles::new(args, replica)),
         events: replica.events.clone(),
         leader_ca,
+        leader_name: args.serve.registry_leader_name.clone(),
         settings: registry::Settings::default(),
     };
     let registry = Registry::new(parts).map_err(|error| RunError::Registry(error.to_string()))?;
@@ -385,6 +386,7 @@ mod tests {
             registry_tls_cert: None,
             registry_tls_key: None,
             registry_leader_ca: None,
+            registry_leader_name: None,
             metrics_bind: bind.parse().unwrap(),
             live_bind: None,
             live_service: String::new(),

@@ -56,6 +56,8 @@ pub struct Parts {
     pub events: Events,
     /// Certificates (PEM) to trust for the leader's registry, instead of the system's.
     pub leader_ca: Option<Vec<u8>>,
+    /// The name that the certificate of the leader's registry must be good for, instead of its address.
+    pub leader_name: Option<String>,
     /// Periods and rates.
     pub settings: Settings,
 }
@@ -107,7 +109,7 @@ pub struct Registry {
     /// Calls agents at their boxes' addresses.
     to_agents: reqwest::Client,
     /// Calls the registry that leads.
-    to_leader: reqwest::Client,
+    to_leader: forward::Leader,
 }
 
 impl Registry {
@@ -116,8 +118,18 @@ impl Registry {
     /// # Errors
     /// When `leader_ca` holds no certificates.
     pub fn new(parts: Parts) -> Result<Self, reqwest::Error> {
-        let Parts { workspaces, client, keys, liveness, leadership, bundles, events, leader_ca, settings } =
-            parts;
+        let Parts {
+            workspaces,
+            client,
+            keys,
+            liveness,
+            leadership,
+            bundles,
+            events,
+            leader_ca,
+            leader_name,
+            settings,
+        } = parts;
         Ok(Self {
             directory: Directory::new(workspaces),
             client,
@@ -128,7 +140,7 @@ impl Registry {
             events,
             limits: Limits::new(settings.calls, settings.refusals),
             to_agents: a2a::client()?,
-            to_leader: forward::client(leader_ca.as_deref())?,
+            to_leader: forward::Leader::new(leader_ca, leader_name)?,
             settings,
         })
     }

@@ -175,6 +175,16 @@ impl World {
 
     /// Its cache has not heard of any Workspace, and not that there is none either.
     fn unfilled(settings: Settings, tls: Option<TlsPaths>) -> Self {
+        Self::trusting(settings, tls, None, None)
+    }
+
+    /// Its cache is not filled either; it trusts this certificate of a leader, by this name.
+    fn trusting(
+        settings: Settings,
+        tls: Option<TlsPaths>,
+        leader_ca: Option<Vec<u8>>,
+        leader_name: Option<String>,
+    ) -> Self {
         // Fails only when an earlier test has done it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let api = ApiServer::default();
@@ -195,7 +205,8 @@ impl World {
             leadership: leads,
             bundles: Arc::new(bundles.clone()),
             events: events.clone(),
-            leader_ca: None,
+            leader_ca,
+            leader_name,
             settings,
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

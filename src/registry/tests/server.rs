@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
-// Two self-signed certificates for 127.0.0.1, made for this test alone.
+// Self-signed certificates, two for 127.0.0.1 and one for registry.test, made for these tests alone.
 const ONE: (&[u8], &[u8]) = (include_bytes!("one.crt.pem"), include_bytes!("one.key.pem"));
 const TWO: (&[u8], &[u8]) = (include_bytes!("two.crt.pem"), include_bytes!("two.key.pem"));
+const NAMED: (&[u8], &[u8]) = (include_bytes!("named.crt.pem"), include_bytes!("named.key.pem"));
 
 /// A folder of certificate files that goes with the test.
 struct Folder(PathBuf);
@@ -62,6 +63,26 @@ async fn a_new_certificate_is_taken_into_use_and_a_broken_one_is_not() {
     assert!(!trusting(ONE.0).await);
     let plain = world.url.replace("https://", "http://");
     assert!(reqwest::Client::builder().no_proxy().build().unwrap().get(plain).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_leader_at_an_address_is_known_by_the_name_in_its_certificate() {
+    let folder = Folder::new();
+    folder.write(NAMED);
+    let leader = World::with(quick(), Some(folder.paths()), [workspace("w")]);
+    let beat = async |name: Option<&str>| {
+        let mut follower = World::trusting(fast(), None, Some(NAMED.0.to_vec()), name.map(Into::into));
+        follower.fill();
+        follower.apply(workspace("w"));
+        follower.follow(Some(&leader.url));
+        let call = || follower.post_as("w", paths::HEARTBEAT, json!({"workspace_id": uid("w")}));
+        let first = call().send().await.unwrap().status();
+        (first, call().send().await.unwrap().status())
+    };
+    let (heard, unheard) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
+    eventually("its name", async || beat(Some("registry.test")).await == (heard, heard)).await;
+    assert_eq!(beat(None).await, (unheard, unheard), "its address is not in the certificate");
+    assert_eq!(beat(Some("another.test")).await, (unheard, unheard));
 }
 
 #[tokio::test]
