@@ -84,6 +84,11 @@ pub enum Collected {
     DryRun,
 }
 
+impl Collected {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Removed, Self::Failed, Self::DryRun];
+}
+
 /// How a sweep for what has no owner ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum SweepEnd {
@@ -195,6 +200,13 @@ fn call_histogram() -> Histogram {
 
 impl Default for Metrics {
     fn default() -> Self {
+        let collected = Family::<CollectedLabels, Counter>::default();
+        // From 0 on: a first one must be seen as an increase.
+        for thing in Thing::ALL {
+            for outcome in Collected::ALL {
+                drop(collected.get_or_create(&CollectedLabels { thing, outcome }));
+            }
+        }
         Self {
             reconciles: Family::default(),
             effects: Family::default(),
@@ -204,7 +216,7 @@ impl Default for Metrics {
             connected_agents: Gauge::default(),
             leader: Gauge::default(),
             orphans: Family::default(),
-            collected: Family::default(),
+            collected,
             sweeps: Family::default(),
         }
     }
