@@ -1,0 +1,4 @@
+// Of the standard library alone.
+module atelier.dev/hack/tools/schemas
+
+go 1.26.0
