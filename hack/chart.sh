@@ -43,6 +43,11 @@ alerts() {
     # shellcheck disable=SC2154
     "$promtool" check rules --lint=all --lint-fatal "$chart/files/alerts.yaml" >/dev/null || die "promtool check rules fails"
     "$promtool" test rules charts/tests/alerts.yaml || die "promtool test rules fails"
+    local alert
+    sed -n 's/^ *- alert: //p' "$chart/files/alerts.yaml" | while read -r alert; do
+        grep -q "labels: 'ALERTS{alertname=\"$alert\",alertstate=\"firing\"" charts/tests/alerts.yaml ||
+            die "no test sees the alert $alert fire"
+    done
 }
 
 # schemas FOLDER: for kubeconform, made of what this API server says of its kinds.
