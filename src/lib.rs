@@ -22,6 +22,8 @@ pub mod api;
 #[cfg(test)]
 mod arrows;
 pub mod backend;
+#[cfg(test)]
+mod chart;
 pub mod collector;
 pub mod control_plane;
 pub mod controller;

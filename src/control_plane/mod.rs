@@ -16,7 +16,7 @@
 //! ```
 
 mod account;
-mod action;
+pub(crate) mod action;
 mod allow;
 pub mod args;
 mod auth;
@@ -31,7 +31,7 @@ mod flight;
 mod images;
 mod launch;
 mod lifecycle;
-mod metrics;
+pub(crate) mod metrics;
 mod ownership;
 mod pace;
 mod parse;
