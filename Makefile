@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Arguments for `make run`, such as ARGS="--log-level debug".
 ARGS ?=
 
-.PHONY: help demo demo-ec2 demo-down test lint crds reference docs-test image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
+.PHONY: help demo demo-ec2 demo-down test lint chart crds reference docs-test image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -24,7 +24,10 @@ test: ## every check: lint, unit tests, and black-box tests against a real API s
 lint: ## format, clippy, documentation with its reference and links, shell scripts
 	@hack/lint.sh
 
-crds: ## write crds/ anew from the Rust types
+chart: ## check the Helm chart: bad values, schemas, a real install and upgrade, alerts
+	@hack/chart.sh
+
+crds: ## write crds/ and the chart's copies anew from the Rust types
 	@hack/crds.sh
 
 reference: ## write docs/reference/ anew from the Rust types and the command line
