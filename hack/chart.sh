@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the Helm chart: lint, bad values, every object against the API server's own schemas, a real install,
-# upgrade, rollback and uninstall, and the alerts.
-# usage: hack/chart.sh [lint|values|alerts|cluster]...      (default: all; only `cluster` starts an API server)
+# upgrade, rollback and uninstall, the alerts, and that the Dockerfile copies what there is to be built.
+# usage: hack/chart.sh [lint|values|alerts|image|cluster]...    (default: all; only `cluster` starts an API server)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -48,6 +48,17 @@ alerts() {
         grep -q "labels: 'ALERTS{alertname=\"$alert\",alertstate=\"firing\"" charts/tests/alerts.yaml ||
             die "no test sees the alert $alert fire"
     done
+}
+
+# The image cannot be built without a registry, but what it is built of can be looked at.
+image() {
+    local path sources=$dir/image
+    rm -rf "$sources" && mkdir -p "$sources"
+    for path in $(sed -n 's/^COPY \([^-].*\) [^ ]*$/\1/p' Dockerfile); do
+        grep -qx "!$path" .dockerignore || die ".dockerignore keeps $path from the Dockerfile"
+        cp -r "$path" "$sources"
+    done
+    (cd "$sources" && cargo metadata --locked --offline --format-version 1 >/dev/null) || die "the Dockerfile copies too little"
 }
 
 # schemas FOLDER: for kubeconform, made of what this API server says of its kinds.
@@ -151,7 +162,7 @@ lifecycle() {
     helm uninstall atelier >/dev/null
 }
 
-[ $# -gt 0 ] || set -- lint values alerts cluster
+[ $# -gt 0 ] || set -- lint values alerts image cluster
 for part; do
     say "chart: $part"
     "$part"
