@@ -6,7 +6,7 @@
 # whose processes died comes back with the same ports and data.
 # Aggregated APIs work: hack/live.sh tells the API server of ours. A cluster that ran before they did learns it
 # when it is started again: hack/cluster-down.sh --keep, then this.
-# ATELIER_AUDIT=1   every write is recorded in DIR/audit.log, one JSON object a line
+# ATELIER_AUDIT=1   every write, and every call of a service account, is recorded in DIR/audit.log, one JSON object a line
 # APISERVER_ARGS    more flags for kube-apiserver
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"

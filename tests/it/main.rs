@@ -3,7 +3,7 @@
 //! ```text
 //! main        what there is to run, and the end of it
 //! support/    world (cluster, engine), scene (one test's share of it), operator (the process), waiting,
-//!             audit log, kstatus
+//!             roles of the chart, audit log, kstatus
 //! the rest    one module a topic; tests are named after what is promised
 //! ```
 //!
@@ -30,6 +30,7 @@ mod leader;
 mod lifecycle;
 mod live;
 mod outage;
+mod rbac;
 mod registry;
 mod rollout;
 mod scale;
@@ -63,6 +64,7 @@ fn trials() -> Vec<Trial> {
         lifecycle::trials(),
         live::trials(),
         outage::trials(),
+        rbac::trials(),
         registry::trials(),
         rollout::trials(),
         scale::trials(),
@@ -82,7 +84,9 @@ fn last_word(arguments: &Arguments) -> bool {
         return false;
     }
     let all = Arguments { filter: None, skip: Vec::new(), ignored: false, ..arguments.clone() };
-    run(&all, [tools::last(), argocd::last()].into_iter().flatten().collect()).has_failed()
+    let of_everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
+    let last = [tools::last(), argocd::last(), rbac::last(of_everything)];
+    run(&all, last.into_iter().flatten().collect()).has_failed()
 }
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
 //! A thousand Workspaces on EC2, at the pace that EC2 allows; then five minutes at rest.
 
-use crate::support::audit::Write;
+use crate::support::audit::Call;
 use crate::support::on_ec2::{Cloud, config};
 use crate::support::scene::{conditions, is_true};
 use crate::support::wait::poll;
@@ -123,7 +123,7 @@ async fn actions(cloud: &Cloud, after: u64) -> BTreeMap<String, usize> {
     all
 }
 
-fn each(writes: &[Write], count: u32) -> BTreeMap<String, f64> {
+fn each(writes: &[Call], count: u32) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
     for write in writes {
         *all.entry(format!("{} {} {}", write.verb, write.resource, write.code)).or_insert(0.0) +=

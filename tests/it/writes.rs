@@ -40,7 +40,7 @@ async fn a_workspace_costs_few_writes() {
         })
         .await;
     for name in &names {
-        let of = |write: &&crate::support::audit::Write| {
+        let of = |write: &&crate::support::audit::Call| {
             write.resource.starts_with("workspaces") && write.name == *name && !write.creates()
         };
         let first: Vec<_> = to_ready.iter().filter(of).collect();

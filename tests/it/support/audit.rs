@@ -1,13 +1,22 @@
-//! The API server's audit log: every write, whether it was accepted or not, and by whom.
+//! The API server's audit log: what was asked, whether it was accepted or not, and by whom.
 
 use serde::Deserialize;
 use std::path::Path;
 
-/// One write, also one that was refused or that changed nothing.
+/// The verbs that change something.
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// One call, also one that was refused or that changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// create, update, patch, delete or deletecollection.
+pub struct Call {
+    /// By whom.
+    pub user: String,
+    /// As in a rule of RBAC.
     pub verb: String,
+    /// The API group; empty for that of Kubernetes' core.
+    pub group: String,
+    /// The namespace; empty where there is none.
+    pub namespace: String,
     /// The resource, with its subresource: `workspaces/status`.
     pub resource: String,
     /// The object's name; for an event, its Workspace's or Team's with a suffix.
@@ -16,7 +25,7 @@ pub struct Write {
     pub code: u16,
 }
 
-impl Write {
+impl Call {
     /// Whether it made an object.
     pub fn creates(&self) -> bool {
         self.code == 201 && !self.resource.contains('/')
@@ -48,8 +57,11 @@ struct User {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ObjectRef {
     resource: String,
+    api_group: Option<String>,
+    namespace: Option<String>,
     subresource: Option<String>,
     name: Option<String>,
 }
@@ -60,15 +72,25 @@ struct ResponseStatus {
 }
 
 /// All writes of a user so far, in order.
-pub fn writes(log: &Path, user: &str) -> Vec<Write> {
+pub fn writes(log: &Path, user: &str) -> Vec<Call> {
+    let mut found = calls(log, |line| line.contains(user));
+    found.retain(|call| call.user == user && WRITES.contains(&call.verb.as_str()));
+    found
+}
+
+/// All calls so far, in order, of the lines that are `wanted`. A watch is there once it has ended.
+pub fn calls(log: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Call> {
     let text = std::fs::read_to_string(log).unwrap();
     let mut found = Vec::new();
-    for line in text.lines().filter(|line| line.contains(user)) {
+    for line in text.lines().filter(|line| wanted(line)) {
         // The last line may be half written.
         let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
-        let Some(object) = line.object_ref.filter(|_| line.user.username == user) else { continue };
-        found.push(Write {
+        let Some(object) = line.object_ref else { continue };
+        found.push(Call {
+            user: line.user.username,
             verb: line.verb,
+            group: object.api_group.unwrap_or_default(),
+            namespace: object.namespace.unwrap_or_default(),
             resource: match object.subresource {
                 Some(sub) => format!("{}/{sub}", object.resource),
                 None => object.resource,

@@ -1,6 +1,6 @@
 //! An API server with etcd and the controllers that matter, our CRDs in it, and its audit log.
 
-use super::script::{hack, run, tool};
+use super::script::{go_tool, hack, run, tool};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::path::{Path, PathBuf};
@@ -10,19 +10,26 @@ use std::process::Command;
 pub struct Cluster {
     /// The admin's kubeconfig.
     pub kubeconfig: PathBuf,
-    /// One line of JSON for each write.
+    /// One line of JSON for each write, and for each call of an operator.
     pub audit_log: PathBuf,
     kubectl: PathBuf,
+    /// For the roles of the chart.
+    pub helm: PathBuf,
 }
+
+/// Owner references that hold a deletion back are for those who may set finalizers: not asked by default, but where
+/// it is, Teams must go on.
+const ADMISSION: &str = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
 
 impl Cluster {
     /// Starts it in a folder.
     pub fn start(dir: &Path) -> Result<Self, String> {
-        run(hack("cluster-up.sh").arg(dir).env("ATELIER_AUDIT", "1"))?;
+        run(hack("cluster-up.sh").arg(dir).env("ATELIER_AUDIT", "1").env("APISERVER_ARGS", ADMISSION))?;
         Ok(Self {
             kubeconfig: dir.join("kubeconfig"),
             audit_log: dir.join("audit.log"),
             kubectl: tool("kubectl")?,
+            helm: go_tool("helm")?,
         })
     }
 

@@ -19,6 +19,7 @@ pub mod front;
 pub mod kstatus;
 pub mod on_ec2;
 pub mod operator;
+pub mod roles;
 pub mod scene;
 pub mod script;
 pub mod wait;

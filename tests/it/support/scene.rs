@@ -1,16 +1,16 @@
 //! One test's share of the world: namespaces, an identity, a BackendConfig and operators of its own.
 
-use super::audit::{self, Write};
+use super::audit::{self, Call};
 use super::engine::{Container, Engine, IMAGE};
 use super::front::Front;
 use super::operator::{Operator, QUICK, SHORT_LEASE, Settings};
+use super::roles::{self, Installation, RELEASE};
 use super::script::run;
 use super::wait::{self, SOON};
 use super::world::{World, free_port, number, world};
 use atelier::api::{BackendConfig, ConditionType, Team, Workspace, condition};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
@@ -23,9 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// The name of the service account that a scene's operators use.
-const ACCOUNT: &str = "atelier";
 
 /// One test's share of the world.
 pub struct Scene {
@@ -44,7 +41,12 @@ pub struct Scene {
 impl Scene {
     /// A scene on the shared engine: namespaces and an identity, no config and no operator yet.
     pub async fn new(topic: &str) -> Self {
-        Self::on(world().await, topic, None).await
+        Self::on(world().await, topic, None, false).await
+    }
+
+    /// A scene on the shared engine, whose operators may look after its namespace and no other.
+    pub async fn in_one_namespace(topic: &str) -> Self {
+        Self::on(world().await, topic, None, true).await
     }
 
     /// A scene with an engine of its own, which it may stop.
@@ -52,7 +54,7 @@ impl Scene {
         let world = world().await;
         let dir = world.dir.join(format!("engine-{}", number()));
         let engine = Engine::start(&dir).unwrap();
-        Self::on(world, topic, Some(engine)).await
+        Self::on(world, topic, Some(engine), false).await
     }
 
     /// A scene with the usual config and an operator that is ready.
@@ -63,7 +65,7 @@ impl Scene {
         (scene, operator)
     }
 
-    async fn on(world: &'static World, topic: &str, private: Option<Engine>) -> Self {
+    async fn on(world: &'static World, topic: &str, private: Option<Engine>, is_narrow: bool) -> Self {
         let number = number();
         let name = format!("{topic}-{number}");
         let dir = world.dir.join("operators").join(&name);
@@ -77,7 +79,7 @@ impl Scene {
             dir,
             private,
         };
-        scene.make_identity().await;
+        scene.make_identity(is_narrow).await;
         scene
     }
 
@@ -93,7 +95,7 @@ impl Scene {
 
     /// The operator as the API server's audit log names it.
     pub fn user(&self) -> String {
-        format!("system:serviceaccount:{}:{ACCOUNT}", self.system())
+        format!("system:serviceaccount:{}:{RELEASE}", self.system())
     }
 
     /// Where this scene may put files.
@@ -110,25 +112,24 @@ impl Scene {
         self.dir.join("kubeconfig")
     }
 
-    /// The operator gets an identity of its own, so that the audit log can tell its writes from others'.
-    async fn make_identity(&self) {
+    /// The operator gets an identity of its own, so that the audit log can tell its calls from others', with the
+    /// roles of the chart.
+    async fn make_identity(&self, is_narrow: bool) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         for name in [&self.name, &self.system()] {
             create(&namespaces, json!({"metadata": {"name": name}})).await;
         }
+        let installation = Installation {
+            namespace: &self.system(),
+            controller: &self.name,
+            watched: is_narrow.then_some(self.name.as_str()),
+        };
+        roles::grant(&self.world.cluster, installation, &self.dir).unwrap();
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.system());
-        create(&accounts, json!({"metadata": {"name": ACCOUNT}})).await;
-        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-        let binding = json!({
-            "metadata": {"name": self.system()},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "namespace": self.system(), "name": ACCOUNT}],
-        });
-        create(&bindings, binding).await;
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
             "spec": {"audiences": [], "expirationSeconds": 86_400}});
         let answer: TokenRequest =
-            accounts.create_subresource("token", ACCOUNT, &PostParams::default(), &request).await.unwrap();
+            accounts.create_subresource("token", RELEASE, &PostParams::default(), &request).await.unwrap();
         let admin = Kubeconfig::read_from(&self.world.cluster.kubeconfig).unwrap();
         let mut kubeconfig = serde_json::to_value(admin).unwrap();
         kubeconfig["users"] = json!([{"name": "admin", "user": {"token": answer.status.unwrap().token}}]);
@@ -195,7 +196,7 @@ impl Scene {
     }
 
     /// What this scene's operators have written so far, but for their leases.
-    pub fn writes(&self) -> Vec<Write> {
+    pub fn writes(&self) -> Vec<Call> {
         let mut writes = audit::writes(&self.world.cluster.audit_log, &self.user());
         writes.retain(|write| !write.is_lease());
         writes

@@ -30,3 +30,8 @@ pub fn run(command: &mut Command) -> Result<String, String> {
 pub fn tool(name: &str) -> Result<PathBuf, String> {
     run(hack("tools.sh").arg(name)).map(|path| PathBuf::from(path.trim()))
 }
+
+/// The path of a tool that is built from Go modules.
+pub fn go_tool(name: &str) -> Result<PathBuf, String> {
+    run(hack("go-tool.sh").arg(name)).map(|path| PathBuf::from(path.trim()))
+}
