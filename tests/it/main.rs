@@ -17,6 +17,7 @@ mod support;
 mod argocd;
 mod backend;
 mod bench;
+mod chart;
 mod collect;
 mod crash;
 mod diagnosis;
@@ -51,6 +52,7 @@ fn trials() -> Vec<Trial> {
         argocd::trials(),
         backend::trials(),
         bench::trials(),
+        chart::trials(),
         collect::trials(),
         crash::trials(),
         diagnosis::trials(),
