@@ -16,7 +16,7 @@
 # takes it apart.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-OWN_ENVIRONMENT=(docs/first-team.md docs/control-plane.md README.md)
+OWN_ENVIRONMENT=(docs/first-team.md docs/installing.md docs/control-plane.md README.md)
 LAST=docs/operating.md
 WHERE=$CACHE/docs-test
 COPY=$WHERE/atelier
@@ -174,6 +174,7 @@ ln -s "$WHERE/bin" "$COPY/.cache/bin"
 ln -s "$target/debug/atelier" "$WHERE/bin/atelier"
 ln -s "$ec2sim" "$WHERE/bin/ec2sim"
 for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -s "$(hack/tools.sh $name)" "$WHERE/bin/$name"; done
+ln -s "$(hack/go-tool.sh helm)" "$WHERE/bin/helm"
 # What the copy builds is what was built here: in another folder cargo would do it all again.
 printf '#!/bin/sh\ncd "%s" && CARGO_TARGET_DIR="%s" exec "%s" "$@"\n' "$ROOT" "$target" "$(command -v cargo)" >"$WHERE/bin/cargo"
 chmod +x "$WHERE/bin/cargo"
