@@ -16,7 +16,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-trials![one_namespace_is_enough];
+trials![one_namespace_is_enough, after_a_conflict_it_is_read_anew];
 
 /// What is granted and need not stand in the log: group, resource, verb, and the reason.
 const UNLOGGED: [(&str, &str, &str, &str); 6] = [
@@ -261,4 +261,46 @@ async fn one_namespace_is_enough() {
     }
     scene.delete::<Team>("studio").await;
     scene.until_nothing_is_left().await;
+}
+
+/// Somebody else writes the same objects all the time, which is rare enough elsewhere that a right to read them anew
+/// might be missed.
+async fn after_a_conflict_it_is_read_anew() {
+    for scene in [Scene::new("contested").await, Scene::in_one_namespace("contested").await] {
+        let mut config = scene.config();
+        scene.apply_config(config.clone()).await;
+        let _operator = scene.operator(&[]).await;
+        contest(&scene, "backendconfigs", async |n| {
+            config["runtimes"][0]["bootTimeoutSeconds"] = json!(60 + n % 60);
+            scene.apply_config(config.clone()).await;
+        })
+        .await;
+        let mut spec = team(1);
+        spec["defaults"]["runtime"] = json!("no-such");
+        contest(&scene, "teams", async |n| {
+            spec["members"][0]["role"] = json!(format!("Role {n}"));
+            scene.apply_team("contested", spec.clone()).await;
+        })
+        .await;
+        scene.delete::<Team>("contested").await;
+        scene.until_nothing_is_left().await;
+    }
+}
+
+/// Changes an object until the operator has read one of its kind.
+async fn contest(scene: &Scene, resource: &str, mut change: impl AsyncFnMut(u32)) {
+    let log = &world::world().await.cluster.audit_log;
+    let user = scene.user();
+    let is_it = |call: &Call| call.user == user && call.verb == "get" && call.resource == resource;
+    let mut n = 0;
+    scene
+        .soon(&format!("{resource} are read"), async || {
+            for _ in 0..20 {
+                n += 1;
+                change(n).await;
+            }
+            let found = calls(log, |line| line.contains(&user)).iter().any(is_it);
+            if found { Ok(()) } else { Err(format!("{n} changes")) }
+        })
+        .await;
 }
