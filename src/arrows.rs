@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // A test asks the Team's own merge.
     ("import", &["api", "team"]),
     ("reference", &["api"]),
+    ("plugin", &["api", "process"]),
     (
         "controller",
         &[

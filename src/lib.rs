@@ -5,6 +5,7 @@
 //! control_plane                             what `atelier control-plane` runs: the one holder of AWS credentials
 //! import                                    what `atelier import` makes of an org template: a Team
 //! reference                                 the reference pages of the documentation, from CRDs and commands
+//! plugin                                    `kubectl atelier`: what people ask, with nothing but a kubeconfig
 //!   live                                    the aggregated API: logs, messages, orphans for people
 //!   workspace  team  platform  registry     one Workspace; one Team; the BackendConfig; what agents talk to
 //!   collector                               what is left outside Kubernetes without an owner, and its removal
@@ -33,6 +34,7 @@ pub mod live;
 pub mod liveness;
 pub mod metrics;
 pub mod platform;
+pub mod plugin;
 pub mod process;
 pub mod reconcile;
 pub mod reference;

@@ -4,6 +4,8 @@ use atelier::api::crds;
 use atelier::control_plane::{self, args::ControlPlaneArgs};
 use atelier::controller::{self, args::ControllerArgs};
 use atelier::import::{self, ImportArgs};
+use atelier::plugin;
+use atelier::plugin::args::{PluginArgs, PluginCli};
 use atelier::reference;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::fmt::Display;
@@ -27,6 +29,8 @@ enum Command {
     /// Make a Team with its ConfigMaps from an org template: YAML for `kubectl apply -f -`.
     #[command(after_help = import::EXAMPLES)]
     Import(ImportArgs),
+    /// What people ask of Teams and Workspaces; the same as `kubectl atelier`.
+    Plugin(Box<PluginArgs>),
     /// Print the custom resource definitions.
     Crds {
         /// Write one file a kind into this folder instead.
@@ -45,10 +49,14 @@ enum Command {
 fn main() -> ExitCode {
     // Only a second provider could be in the way, and then kube would say so.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if plugin::is_called(std::env::args_os().next().as_deref()) {
+        return plugin::run(PluginCli::parse().args);
+    }
     let done = match Cli::parse().command {
         Command::Controller(args) => block_on(controller::run(*args)),
         Command::ControlPlane(args) => block_on(control_plane::run(args)),
         Command::Import(args) => import::run(&args, &mut std::io::stderr()),
+        Command::Plugin(args) => return plugin::run(*args),
         Command::Crds { output_dir } => crds::write(output_dir.as_deref()).map_err(|error| error.to_string()),
         Command::Reference { output_dir } => {
             reference::write(Cli::command(), &output_dir).map_err(|error| error.to_string())
