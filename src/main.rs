@@ -5,7 +5,7 @@ use atelier::control_plane::{self, args::ControlPlaneArgs};
 use atelier::controller::{self, args::ControllerArgs};
 use atelier::import::{self, ImportArgs};
 use atelier::plugin;
-use atelier::plugin::args::{PluginArgs, PluginCli};
+use atelier::plugin::args::PluginArgs;
 use atelier::reference;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::fmt::Display;
@@ -49,8 +49,8 @@ enum Command {
 fn main() -> ExitCode {
     // Only a second provider could be in the way, and then kube would say so.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    if plugin::is_called(std::env::args_os().next().as_deref()) {
-        return plugin::run(PluginCli::parse().args);
+    if let Some(end) = plugin::run_as(std::env::args_os().next().as_deref()) {
+        return end;
     }
     let done = match Cli::parse().command {
         Command::Controller(args) => block_on(controller::run(*args)),

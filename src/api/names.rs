@@ -17,6 +17,9 @@ pub const FORGET_INSTANCE: &str = "atelier.dev/forget-instance";
 /// Label of a Secret that no agent may be given.
 pub const PROTECTED: &str = "atelier.dev/protected";
 
+/// Annotation of the Lease by which a leader is elected: where the leader's registry is reached.
+pub const REGISTRY_URL: &str = "atelier.dev/registry-url";
+
 /// Label of everything made outside Kubernetes: the uid of the cluster's `kube-system` namespace.
 pub const CLUSTER: &str = "atelier.dev/cluster";
 /// Label of everything made outside Kubernetes: the name of the controller that made it.

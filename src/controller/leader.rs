@@ -6,6 +6,7 @@
 //! deadline that is shorter than the lease.
 
 use super::args::ElectionArgs;
+use crate::api::names::REGISTRY_URL;
 use crate::reconcile::leadership::Announcer;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -16,9 +17,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-
-/// Annotation of the Lease: where the leader's registry is reached.
-const REGISTRY_URL: &str = "atelier.dev/registry-url";
 
 /// One process that takes part.
 pub struct Candidate {

@@ -63,9 +63,12 @@ impl Scope {
     pub fn watch(&self, cluster: &Cluster) -> Feed {
         let namespace = self.namespace.as_deref();
         let (teams, workspaces) = self.pick();
-        let teams = teams.map(|params| events(cluster.api(namespace), &params).map(Change::Team).boxed());
-        let workspaces =
-            workspaces.map(|params| events(cluster.api(namespace), &params).map(Change::Workspace).boxed());
+        let teams = teams.map(|params| {
+            events(cluster.api(namespace), &params).map(|event| Change::Team(Box::new(event))).boxed()
+        });
+        let workspaces = workspaces.map(|params| {
+            events(cluster.api(namespace), &params).map(|event| Change::Workspace(Box::new(event))).boxed()
+        });
         let none = || futures::stream::pending().boxed();
         Feed {
             teams: Known { complete: teams.is_none(), ..Known::default() },
@@ -89,8 +92,8 @@ where
 }
 
 enum Change {
-    Team(watcher::Result<Event<Team>>),
-    Workspace(watcher::Result<Event<Workspace>>),
+    Team(Box<watcher::Result<Event<Team>>>),
+    Workspace(Box<watcher::Result<Event<Workspace>>>),
 }
 
 /// Teams and Workspaces as they change.
@@ -108,8 +111,8 @@ impl Feed {
     pub async fn next(&mut self) -> Result<Snapshot, watcher::Error> {
         loop {
             let changed = match self.changes.next().await {
-                Some(Change::Team(event)) => self.teams.take(event?),
-                Some(Change::Workspace(event)) => self.workspaces.take(event?),
+                Some(Change::Team(event)) => self.teams.take((*event)?),
+                Some(Change::Workspace(event)) => self.workspaces.take((*event)?),
                 // Watches do not end.
                 None => std::future::pending().await,
             };

@@ -1,27 +1,39 @@
 //! `kubectl atelier`: what people ask of Teams and Workspaces, with nothing but a kubeconfig.
 //!
 //! ```text
-//! args       the commands and their help
-//! cluster, feed           the way to the API server; what is there, and how it changes
-//! standing                how an object does, in one word              pure
-//! tree                    objects in, text out                         pure
+//! args                    the commands and their help
+//! show, wait, act, live   what they do; diagnose, doctor likewise
+//! tree, progress, change, diagnose::report, doctor::checks      objects in, words out: pure
+//! standing                how an object does, in one word: pure
+//! cluster, feed, lease    the API server; what is there, and how it changes; whether a controller runs
 //! terminal                colours, ages, what is drawn again in its place
 //! ```
 //!
 //! The same binary under the name `kubectl-atelier`, and `atelier plugin`.
 
+mod act;
 pub mod args;
+mod change;
 pub mod cluster;
+mod completion;
+mod diagnose;
+mod doctor;
 mod feed;
 #[cfg(test)]
 mod fixtures;
+pub mod lease;
+mod live;
+mod progress;
 mod show;
 mod standing;
-mod target;
+pub mod target;
 mod terminal;
 mod tree;
+mod wait;
 
-use args::{Command, PluginArgs};
+use args::{Command, PluginArgs, PluginCli};
+use change::Verb;
+use clap::Parser;
 use cluster::Cluster;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -31,9 +43,18 @@ use terminal::Terminal;
 /// The name under which kubectl finds the binary.
 pub const NAME: &str = "kubectl-atelier";
 
-/// Whether a process of this name is the plugin.
-pub fn is_called(name: Option<&OsStr>) -> bool {
-    name.and_then(|name| Path::new(name).file_name()).is_some_and(|file| file == NAME)
+/// Does what a process of this name is for, if that is the plugin.
+pub fn run_as(name: Option<&OsStr>) -> Option<ExitCode> {
+    let name = name.and_then(|name| Path::new(name).file_name())?;
+    if name == NAME {
+        return Some(run(PluginCli::parse().args));
+    }
+    if name == completion::COMPLETER {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let _ = terminal::print(&completion::complete(&words));
+        return Some(ExitCode::SUCCESS);
+    }
+    None
 }
 
 /// How a command ends.
@@ -70,8 +91,27 @@ type Done = Result<End, (End, String)>;
 async fn dispatch(args: PluginArgs) -> Done {
     let terminal = Terminal::stdout();
     let bad = |words: String| (End::Bad, words);
-    let cluster = Cluster::open(&args.cluster).await.map_err(|why| bad(why.to_string()))?;
-    match args.command {
-        Command::Tree(args) => show::tree(&cluster, terminal, &args).await.map_err(bad),
+    let unknown = if matches!(args.command, Command::Diagnose(_)) { End::Unknown } else { End::Bad };
+    match &args.command {
+        Command::Completion(args) => {
+            completion::completion(args);
+            return Ok(End::Good);
+        }
+        Command::Man(args) => return completion::man(args),
+        _ => {}
+    }
+    let cluster = Cluster::open(&args.cluster).await.map_err(|why| (unknown, why.to_string()))?;
+    match &args.command {
+        Command::Tree(args) => show::tree(&cluster, terminal, args).await.map_err(bad),
+        Command::Diagnose(args) => diagnose::diagnose(&cluster, terminal, args).await,
+        Command::Wait(args) => wait::wait(&cluster, terminal, args).await,
+        Command::Restart(args) => act::act(&cluster, Verb::Restart, &args.target).await,
+        Command::Suspend(args) => act::act(&cluster, Verb::Suspend, &args.target).await,
+        Command::Resume(args) => act::act(&cluster, Verb::Resume, &args.target).await,
+        Command::Doctor(args) => doctor::doctor(&cluster, terminal, args).await,
+        Command::Logs(args) => live::logs(&cluster, terminal, args).await,
+        Command::Send(args) => live::send(&cluster, terminal, args).await,
+        Command::Orphans => live::orphans(&cluster, terminal).await,
+        Command::Completion(_) | Command::Man(_) => Ok(End::Good),
     }
 }

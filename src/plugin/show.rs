@@ -5,7 +5,7 @@ use super::args::TreeArgs;
 use super::cluster::Cluster;
 use super::feed::{Scope, Snapshot};
 use super::target::Target;
-use super::terminal::{Paint, Terminal, screen};
+use super::terminal::{self, Paint, Terminal, screen};
 use super::tree;
 use k8s_openapi::jiff::Timestamp;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub async fn tree(cluster: &Cluster, terminal: Terminal, args: &TreeArgs) -> Res
         if text.is_empty() { format!("{}\n", nothing(&scope, terminal.paint)) } else { text }
     };
     if !args.watch {
-        let _ = terminal.print(&draw(&seen));
+        let _ = terminal::print(&draw(&seen));
         return Ok(End::Good);
     }
     watch(cluster, terminal, &scope, seen, draw).await;
@@ -63,11 +63,11 @@ async fn watch(
     loop {
         let text = draw(&seen);
         let printed = if terminal.live {
-            terminal.print(&screen(&format!("{text}{trouble}")))
+            terminal::print(&screen(&format!("{text}{trouble}")))
         } else if without_ages(&shown) == without_ages(&text) {
             Ok(())
         } else {
-            terminal.print(&format!("{text}\n"))
+            terminal::print(&format!("{text}\n"))
         };
         if printed.is_err() {
             return;

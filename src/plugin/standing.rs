@@ -1,7 +1,7 @@
 //! Standing: how an object does, in one word, by its own conditions. Pure.
 
 use crate::api::condition::{self, ConditionType, Reason};
-use crate::api::{BackendConfig, Team, Workspace};
+use crate::api::{BackendConfig, Team, Workspace, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ManagedFieldsEntry};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
@@ -74,6 +74,7 @@ pub struct Said<'a> {
     pub conditions: &'a [Condition],
     observed_generation: i64,
     suspend: bool,
+    restarts: bool,
 }
 
 impl<'a> From<&'a Workspace> for Said<'a> {
@@ -84,6 +85,8 @@ impl<'a> From<&'a Workspace> for Said<'a> {
             conditions: status.map_or(&[], |status| &status.conditions),
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             suspend: ws.spec.suspend,
+            restarts: ws.spec.restarted_at.is_some()
+                && ws.spec.restarted_at != status.and_then(|status| status.restarted_at.clone()),
         }
     }
 }
@@ -97,6 +100,7 @@ impl<'a> From<&'a Team> for Said<'a> {
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             // Its members may be, one by one.
             suspend: true,
+            restarts: false,
         }
     }
 }
@@ -109,6 +113,7 @@ impl<'a> From<&'a BackendConfig> for Said<'a> {
             conditions: status.map_or(&[], |status| &status.conditions),
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             suspend: false,
+            restarts: false,
         }
     }
 }
@@ -138,6 +143,10 @@ pub fn standing<'a>(object: impl Into<Said<'a>>) -> Standing {
         return not_seen("no controller has looked at its last change", changed(said.metadata).or(created));
     }
     let is_true = |type_| condition::is_true(said.conditions, type_);
+    if ready.status == "True" && said.restarts {
+        let message = "the restart that spec.restartedAt asks for is not carried out yet".to_owned();
+        return Standing { state: State::Starting, reason: String::new(), message, since: None };
+    }
     let state = if ready.status == "True" {
         State::Ready
     } else if said.suspend && is_true(ConditionType::Suspended) {
@@ -178,9 +187,16 @@ fn changed(metadata: &ObjectMeta) -> Option<Timestamp> {
     entries.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
 }
 
-/// A text without line breaks and without what a terminal would obey.
+/// A text for a line: without line breaks, without what a terminal would obey, and with ids of containers as short
+/// as the engine's own tools show them.
 pub fn one_line(text: &str) -> String {
-    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = clean(text);
+    let words = text.split_whitespace().map(|word| {
+        let end = word.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(word.len());
+        let (id, rest) = word.split_at(end);
+        format!("{}{rest}", names::short_id(id))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A text without what a terminal would obey: what comes from a box is not to be trusted.
@@ -211,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_restart_is_not_ready() {
+        let mut ws = workspace("w");
+        ws.spec.restarted_at = Some("now".into());
+        assert_eq!(standing(&ws).state, State::Starting);
+        ws.status.as_mut().unwrap().restarted_at = Some("now".into());
+        assert_eq!(standing(&ws).state, State::Ready);
+    }
+
+    #[test]
     fn a_status_of_an_earlier_spec_says_nothing_of_this_one() {
         let mut ws = workspace("w");
         ws.metadata.generation = Some(2);
@@ -225,5 +250,7 @@ mod tests {
     fn what_a_terminal_would_obey_is_left_out() {
         assert_eq!(clean("a\u{1b}[31mb\r\nc\u{9b}"), "a[31mb\nc");
         assert_eq!(one_line(" a\n\tb "), "a b");
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(one_line(&format!("{id} runs, {id}: yes")), "0123456789ab runs, 0123456789ab: yes");
     }
 }

@@ -21,16 +21,16 @@ impl Terminal {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { live, paint: if live && !unwanted { Paint::Colour } else { Paint::Plain } }
     }
+}
 
-    /// Writes to the standard output.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
-    pub fn print(self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
-    }
+/// Writes to the standard output.
+///
+/// # Errors
+/// When nobody reads any more.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Whether colours are used.

@@ -132,7 +132,7 @@ impl<'a> Node<'a> {
         let removed = if self.removed { " (removed)" } else { "" };
         let reason = if said.state == State::Ready { "" } else { said.reason.as_str() };
         let instance = status.and_then(|s| s.instance_id.as_deref()).map(names::short_id);
-        let created = self.workspace.and_then(|ws| ws.creation_timestamp());
+        let created = self.workspace.and_then(ResourceExt::creation_timestamp);
         [
             format!("{branch}{}{removed}", self.name),
             said.state.as_str().to_owned(),
