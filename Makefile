@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Arguments for `make run`, such as ARGS="--log-level debug".
 ARGS ?=
 
-.PHONY: help demo demo-ec2 demo-down test lint chart crds reference docs-test image cluster-up cluster-down docker-up docker-down run kubeconfig bench soak clean
+.PHONY: help demo demo-ec2 demo-down test lint chart crds reference docs-test image cluster-up cluster-down docker-up docker-down run kubeconfig install-plugin bench soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -56,6 +56,9 @@ run: ## the controller in the foreground, on KUBECONFIG or else on cluster-up's 
 
 kubeconfig: ## print the path of the kubeconfig in use
 	@hack/in-use.sh kubeconfig
+
+install-plugin: ## `kubectl atelier`: link the program into ~/.local/bin, or PREFIX/bin
+	@hack/install-plugin.sh
 
 bench: ## seven containers through a Team against a bare loop of the same Docker calls
 	@cargo test --locked --release --package atelier --test it -- --ignored --nocapture --test-threads 1 bench::

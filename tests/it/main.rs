@@ -31,6 +31,7 @@ mod leader;
 mod lifecycle;
 mod live;
 mod outage;
+mod plugin;
 mod rbac;
 mod registry;
 mod rollout;
@@ -66,6 +67,7 @@ fn trials() -> Vec<Trial> {
         lifecycle::trials(),
         live::trials(),
         outage::trials(),
+        plugin::trials(),
         rbac::trials(),
         registry::trials(),
         rollout::trials(),
