@@ -120,11 +120,15 @@ Examples:
 const SEND: &str = "\
 Examples:
   kubectl atelier send ws/design-studio-design-director Make three landing pages for a bakery
-  kubectl atelier send ws/design-studio-design-director - < brief.md";
+  kubectl atelier send ws/design-studio-design-director - < brief.md
+
+Ends with 0 and the answer; with 1 if the message was not sent; with 2 if no answer came in time: the agent may have it.";
 
 const ORPHANS: &str = "\
 Examples:
-  kubectl atelier orphans";
+  kubectl atelier orphans
+
+Ends with 0; with 2 if not everything could be searched.";
 
 const COMPLETION: &str = "\
 Examples:
@@ -236,7 +240,7 @@ pub struct SendArgs {
     #[arg(value_name = "TEXT", required = true)]
     pub text: Vec<String>,
     /// How long to wait for the answer: a number with s, m or h
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub timeout: Duration,
 }
 

@@ -5,8 +5,9 @@ use super::cluster::{Answer, Cluster, Refusal};
 use super::standing::{clean, one_line};
 use super::terminal::{self, Paint, Terminal, pad, widest};
 use super::{Done, End};
-use axum::http::{Method, Request};
+use axum::http::{HeaderMap, Method, Request};
 use futures::AsyncBufReadExt;
+use kube::client::Body;
 use kube::core::Status;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -104,7 +105,11 @@ pub async fn send(cluster: &Cluster, terminal: Terminal, args: &SendArgs) -> Don
                 format!("no answer came within {seconds} s; whether the agent has the message is not known"),
             )
         })?
-        .map_err(|why| bad(words(cluster, &why)))?;
+        .map_err(|why| {
+            // It may have the message all the same.
+            let too_late = matches!(&why, kube::Error::Api(status) if status.code == 504);
+            (if too_late { End::Unknown } else { End::Bad }, words(cluster, &why))
+        })?;
     let answer = answer.get("text").and_then(Value::as_str).unwrap_or_default();
     let answer = if terminal.live { clean(answer) } else { answer.to_owned() };
     let _ = terminal::print(&format!("{}\n", answer.trim_end_matches('\n')));
@@ -140,16 +145,46 @@ struct Orphans {
 /// # Errors
 /// When it cannot be had.
 pub async fn orphans(cluster: &Cluster, terminal: Terminal) -> Done {
-    let request = get(&format!("{ROOT}/orphans")).map_err(|why| (End::Bad, why.to_string()))?;
-    let found: Orphans =
-        cluster.client.request(request).await.map_err(|why| (End::Bad, words(cluster, &why)))?;
-    let _ = terminal::print(&table(&found.items, terminal.paint));
-    Ok(End::Good)
+    let bad = |why: Refusal| (End::Bad, why.to_string());
+    let request = get(&format!("{ROOT}/orphans")).map_err(bad)?.map(Body::from);
+    let asked = async {
+        // In full: what could not be searched stands in the headers.
+        let response = cluster.client.send(request).await?;
+        let unsearched = warnings(response.headers());
+        let done = response.status();
+        let body = response.into_body().collect_bytes().await?;
+        Ok((unsearched, done, body))
+    };
+    let (unsearched, done, body) = cluster.ask(asked).await.map_err(bad)?;
+    if !done.is_success() {
+        let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
+            Status::failure(&String::from_utf8_lossy(&body), "").with_code(done.as_u16())
+        });
+        return Err((End::Bad, words(cluster, &kube::Error::Api(status.boxed()))));
+    }
+    let found: Orphans = serde_json::from_slice(&body)
+        .map_err(|why| (End::Bad, format!("an answer that is not understood: {why}")))?;
+    let _ = terminal::print(&table(&found.items, &unsearched, terminal.paint));
+    Ok(if unsearched.is_empty() { End::Good } else { End::Unknown })
 }
 
-fn table(orphans: &[Orphan], paint: Paint) -> String {
+/// The texts of the headers that warn.
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let text = |value: &str| {
+        let quoted = value.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"'));
+        one_line(quoted.map_or(value, |(text, _)| text))
+    };
+    headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).map(text).collect()
+}
+
+fn table(orphans: &[Orphan], unsearched: &[String], paint: Paint) -> String {
+    let warned: String =
+        unsearched.iter().map(|why| format!("{}\n", paint.warn(&format!("warning: {why}")))).collect();
     if orphans.is_empty() {
-        return "nothing is without an owner: the collector would remove nothing\n".to_owned();
+        return match unsearched {
+            [] => "nothing is without an owner: the collector would remove nothing\n".to_owned(),
+            _ => format!("nothing was found without an owner where it was searched\n{warned}"),
+        };
     }
     let headings = ["BACKEND", "THING", "ID", "OWNER", "SINCE", "WHY"].map(str::to_owned);
     let rows: Vec<[String; 6]> = orphans
@@ -170,14 +205,18 @@ fn table(orphans: &[Orphan], paint: Paint) -> String {
     for row in &rows {
         let _ = writeln!(text, "{}", line(row));
     }
-    text
+    text + &warned
 }
 
 /// What a failed call is to a person.
 fn words(cluster: &Cluster, error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => of_status(status).unwrap_or_else(|| cluster.refusal(error).to_string()),
-        error => cluster.refusal(error).to_string(),
+    match (error, cluster.refusal(error)) {
+        (kube::Error::Api(status), refusal) => of_status(status).unwrap_or_else(|| match refusal {
+            // What the controller says of itself is for people already.
+            Refusal::Refused(_) => status.message.clone(),
+            other => other.to_string(),
+        }),
+        (_, refusal) => refusal.to_string(),
     }
 }
 
@@ -229,6 +268,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_searched_is_not_called_empty() {
+        let mut headers = HeaderMap::new();
+        headers.append("warning", "299 - \"not everything was searched: Docker is away\"".parse().unwrap());
+        let unsearched = warnings(&headers);
+        assert_eq!(unsearched, ["not everything was searched: Docker is away"]);
+        assert_eq!(
+            table(&[], &unsearched, Paint::Plain),
+            "\
+nothing was found without an owner where it was searched
+warning: not everything was searched: Docker is away
+"
+        );
+    }
+
+    #[test]
     fn orphans_are_a_table() {
         let list: Orphans = serde_json::from_value(json!({"items": [
             {"metadata": {"name": "0123456789ab"}, "kind": "Orphan", "backend": "Docker", "thing": "Container",
@@ -237,13 +291,13 @@ mod tests {
         ]}))
         .unwrap();
         assert_eq!(
-            table(&list.items, Paint::Plain),
+            table(&list.items, &[], Paint::Plain),
             "\
 BACKEND  THING      ID            OWNER   SINCE                 WHY
 Docker   Container  0123456789ab  demo/w  2026-09-21T14:15:00Z  there is no such Workspace
 EC2      Volume     vol-1         uid     -                     r
 "
         );
-        assert!(table(&[], Paint::Plain).starts_with("nothing is without an owner"));
+        assert!(table(&[], &[], Paint::Plain).starts_with("nothing is without an owner"));
     }
 }
