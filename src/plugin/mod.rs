@@ -3,7 +3,7 @@
 //! ```text
 //! args                    the commands and their help
 //! show, wait, act, live   what they do; diagnose, doctor likewise
-//! tree, progress, change, diagnose::report, doctor::checks      objects in, words out: pure
+//! tree, progress, change, diagnose::judge, doctor::checks      objects in, words out: pure
 //! standing                how an object does, in one word: pure
 //! cluster, feed, lease    the API server; what is there, and how it changes; whether a controller runs
 //! terminal                colours, ages, what is drawn again in its place

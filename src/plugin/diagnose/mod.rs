@@ -1,5 +1,6 @@
 //! Diagnose: a verdict in words, of one Team or Workspace or of all.
 
+mod judge;
 pub mod report;
 pub mod text;
 
@@ -13,10 +14,11 @@ use super::terminal::{self, Paint, Terminal};
 use super::tree::team_of;
 use super::{Done, End};
 use crate::api::{BackendConfig, Team, Workspace, names};
+use judge::Beside;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt, api::ListParams};
-use report::{Beside, Report, Verdict};
+use report::{Report, Verdict};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -158,7 +160,7 @@ impl Surroundings {
 
     async fn workspace(&self, cluster: &Cluster, ws: &Workspace) -> Report {
         let events = events(cluster, ws).await;
-        report::of_workspace(ws, self.beside(&events))
+        judge::of_workspace(ws, self.beside(&events))
     }
 
     async fn team(&self, cluster: &Cluster, team: &Team, workspaces: &[Workspace]) -> Report {
@@ -175,13 +177,13 @@ impl Surroundings {
         let mut members = Vec::new();
         for (place, ws) in unready.into_iter().enumerate() {
             let read = if place < MEMBERS_WITH_EVENTS { events(cluster, ws).await } else { Ok(Vec::new()) };
-            let mut member = report::of_workspace(ws, self.beside(&read));
+            let mut member = judge::of_workspace(ws, self.beside(&read));
             // It stands once, with the Team.
             member.notes.retain(|note| *note != self.controller.to_string());
             members.push(member);
         }
         let of_team = events(cluster, team).await;
-        report::of_team(team, members, &missing, self.beside(&of_team))
+        judge::of_team(team, members, &missing, self.beside(&of_team))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a diagnosis says, word by word.
 
-use super::report::{Beside, Report, Verdict, of_team, of_workspace};
+use super::judge::{Beside, of_team, of_workspace};
+use super::report::{Report, Verdict};
 use super::text::render;
 use super::{End, end};
 use crate::api::workspace::{Diagnosis, DiagnosisStep, Instance};

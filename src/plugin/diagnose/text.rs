@@ -1,6 +1,6 @@
 //! Text: a report as people read it. Pure.
 
-use super::report::{Evidence, Failure, Report, Verdict, Word, shown_id};
+use super::report::{Evidence, Failure, Report, Verdict, Word};
 use crate::plugin::standing::{State, one_line};
 use crate::plugin::target::{Kind, Target};
 use crate::plugin::terminal::{Paint, age, pad, widest};
@@ -167,7 +167,7 @@ fn box_line(kind: Kind, seen: &Evidence) -> Option<String> {
         return None;
     }
     let backend = seen.backend.as_deref().unwrap_or("no backend");
-    match (shown_id(seen), &seen.instance) {
+    match (seen.shown_id(), &seen.instance) {
         (Some(id), Some(state)) => {
             let image = seen.image.as_ref().map(|image| format!(", image {image}")).unwrap_or_default();
             Some(format!("box {id} on {backend}, last seen {state}{image}"))

@@ -1,6 +1,7 @@
 //! Doctor: whether all is there that Atelier needs, from the person's own place.
 
 pub mod checks;
+mod definitions;
 
 use super::args::DoctorArgs;
 use super::cluster::{Answer, Cluster, Refusal};
@@ -36,12 +37,11 @@ pub async fn doctor(cluster: &Cluster, terminal: Terminal, args: &DoctorArgs) ->
 
 async fn installation(cluster: &Cluster, args: &DoctorArgs) -> Vec<Check> {
     let ours = crds::all();
-    let definitions =
-        join_all(ours.iter().map(|crd| read::<CustomResourceDefinition>(cluster, crd.name_any())));
+    let read_all = join_all(ours.iter().map(|crd| read::<CustomResourceDefinition>(cluster, crd.name_any())));
     let configs: Api<BackendConfig> = Api::all(cluster.client.clone());
     let all = ListParams::default();
     let (theirs, rights, configs, controller, service, answers) = tokio::join!(
-        definitions,
+        read_all,
         rights(cluster),
         cluster.list_of(&configs, &all),
         lease::look(cluster, &args.controller),
@@ -49,7 +49,7 @@ async fn installation(cluster: &Cluster, args: &DoctorArgs) -> Vec<Check> {
         live::answers(cluster),
     );
     let pairs: Vec<_> = ours.into_iter().zip(theirs).collect();
-    let mut found = checks::definitions(&pairs);
+    let mut found = definitions::definitions(&pairs);
     found.extend(checks::rights(&rights, &cluster.namespace));
     found.push(checks::controller(&controller));
     let is_it =
