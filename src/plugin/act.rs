@@ -1,10 +1,12 @@
 //! Act: carries out restart, suspend and resume.
 
+use super::args::TargetArgs;
 use super::change::{self, Change, Verb, Write};
 use super::cluster::{Cluster, Refusal};
 use super::diagnose;
 use super::feed::Scope;
-use super::target::{Kind, Target};
+use super::lease;
+use super::target::Kind;
 use super::terminal;
 use super::tree::team_of;
 use super::{Done, End};
@@ -17,7 +19,8 @@ use kube::api::{Patch, PatchParams};
 ///
 /// # Errors
 /// When there is no such object, or it cannot be changed.
-pub async fn act(cluster: &Cluster, verb: Verb, target: &Target) -> Done {
+pub async fn act(cluster: &Cluster, verb: Verb, args: &TargetArgs) -> Done {
+    let target = &args.target;
     let bad = |why: &Refusal| (End::Bad, why.to_string());
     let namespace = cluster.namespace.as_str();
     let scope = Scope { namespace: Some(namespace.to_owned()), target: Some(target.clone()) };
@@ -43,6 +46,12 @@ pub async fn act(cluster: &Cluster, verb: Verb, target: &Target) -> Done {
         }
     }
     let _ = terminal::print(&format!("{said}\n"));
+    if !writes.is_empty() {
+        let controller = lease::look(cluster, &args.controller).await;
+        if controller.is_down() {
+            let _ = terminal::print(&format!("note: nothing happens before one does: {controller}\n"));
+        }
+    }
     Ok(End::Good)
 }
 

@@ -31,7 +31,7 @@ pub struct PluginArgs {
 /// What is asked.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show who reports to whom and how each does, and the worst first why those are not ready that are not.
+    /// Show who reports to whom, how each does, and why those are not ready that are not, the worst first.
     #[command(after_help = TREE)]
     Tree(TreeArgs),
     /// Say what works, the first thing that does not, since when, the evidence, and what to do.
@@ -152,6 +152,9 @@ pub struct TreeArgs {
     /// Show it again whenever something changes, until Ctrl-C
     #[arg(long, short)]
     pub watch: bool,
+    /// Which controller.
+    #[command(flatten)]
+    pub controller: ControllerFlags,
 }
 
 /// What is diagnosed.
@@ -203,6 +206,9 @@ pub struct TargetArgs {
     /// team/NAME or ws/NAME
     #[arg(value_name = "OBJECT")]
     pub target: Target,
+    /// Which controller.
+    #[command(flatten)]
+    pub controller: ControllerFlags,
 }
 
 /// What is checked.

@@ -166,6 +166,24 @@ pub async fn look(cluster: &Cluster, flags: &ControllerFlags) -> Controller {
     }
 }
 
+/// What speaks against a running controller at first sight, without waiting for the lease to change.
+pub async fn glance(cluster: &Cluster, flags: &ControllerFlags) -> Option<String> {
+    doubt(&find(cluster, flags).await.ok()?, Timestamp::now())
+}
+
+fn doubt(leases: &[Lease], now: Timestamp) -> Option<String> {
+    match judge(&[], leases, Duration::ZERO, now) {
+        Some(judged) => Some(judged).filter(Controller::is_down).map(|judged| judged.to_string()),
+        None => leases.iter().find_map(|lease| match read(lease) {
+            Read::Held { lease, renewed: Some(at), .. } => {
+                let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+                Some(format!("the controller's lease {lease} was renewed last at {at}"))
+            }
+            Read::Held { .. } | Read::Free { .. } => None,
+        }),
+    }
+}
+
 /// The leases of controllers; at least one.
 async fn find(cluster: &Cluster, flags: &ControllerFlags) -> Result<Vec<Lease>, Controller> {
     let namespace = flags.operator_namespace.as_deref();
@@ -238,6 +256,9 @@ mod tests {
             silent.to_string(),
             "no controller runs: a renewed the lease sys/atelier last at 2026-09-21T14:15:00Z"
         );
+        assert_eq!(doubt(&[young], at(1000)), None);
+        let words = doubt(&[old], at(1000)).unwrap();
+        assert_eq!(words, "the controller's lease sys/atelier was renewed last at 2026-09-21T14:15:00Z");
         let free = lease("", 100, "1");
         assert_eq!(judged(&free, &free, 0), Some(Controller::Stopped { lease: "sys/atelier".into() }));
     }

@@ -178,8 +178,10 @@ fn warnings(headers: &HeaderMap) -> Vec<String> {
 }
 
 fn table(orphans: &[Orphan], unsearched: &[String], paint: Paint) -> String {
-    let warned: String =
-        unsearched.iter().map(|why| format!("{}\n", paint.warn(&format!("warning: {why}")))).collect();
+    let mut warned = String::new();
+    for why in unsearched {
+        let _ = writeln!(warned, "{}", paint.warn(&format!("warning: {why}")));
+    }
     if orphans.is_empty() {
         return match unsearched {
             [] => "nothing is without an owner: the collector would remove nothing\n".to_owned(),

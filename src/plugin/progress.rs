@@ -64,8 +64,9 @@ impl Progress {
                         standing,
                     )
                 };
-                let members = team.spec.members.iter();
-                (standing(team), members.map(|m| (m.name.clone(), of_member(&m.name))).collect())
+                let members: Vec<_> =
+                    team.spec.members.iter().map(|m| (m.name.clone(), of_member(&m.name))).collect();
+                (standing(team).with_members(members.iter().map(|(_, said)| said.state)), members)
             }
         };
         Some(Self { target: target.clone(), own, members })

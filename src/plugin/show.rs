@@ -4,6 +4,7 @@ use super::End;
 use super::args::TreeArgs;
 use super::cluster::Cluster;
 use super::feed::{Scope, Snapshot};
+use super::lease;
 use super::target::Target;
 use super::terminal::{self, Paint, Terminal, screen};
 use super::tree;
@@ -35,7 +36,10 @@ pub async fn tree(cluster: &Cluster, terminal: Terminal, args: &TreeArgs) -> Res
         if text.is_empty() { format!("{}\n", nothing(&scope, terminal.paint)) } else { text }
     };
     if !args.watch {
-        let _ = terminal::print(&draw(&seen));
+        let (text, doubt) = (draw(&seen), lease::glance(cluster, &args.controller).await);
+        let doubt =
+            doubt.map(|why| format!("{}\n", terminal.paint.warn(&format!("note: {why}: this may be old"))));
+        let _ = terminal::print(&(text + &doubt.unwrap_or_default()));
         return Ok(End::Good);
     }
     watch(cluster, terminal, &scope, seen, draw).await;

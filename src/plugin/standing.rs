@@ -57,11 +57,30 @@ pub struct Standing {
 impl Standing {
     /// The reason and the message, in one line; nothing where all is well.
     pub fn why(&self) -> String {
-        match (self.state, self.reason.is_empty()) {
+        match (self.state, self.shown_reason()) {
             (State::Ready, _) => String::new(),
-            (_, true) => one_line(&self.message),
-            (_, false) => format!("{}: {}", self.reason, one_line(&self.message)),
+            (_, "") => one_line(&self.message),
+            (_, reason) => format!("{reason}: {}", one_line(&self.message)),
         }
+    }
+
+    /// The reason, where it says more than the state.
+    pub fn shown_reason(&self) -> &str {
+        match self.state {
+            State::Ready | State::NotSeen => "",
+            state if self.reason == state.as_str() => "",
+            _ => &self.reason,
+        }
+    }
+
+    /// How a Team does whose members do so: what went wrong with one of them is not just on its way.
+    #[must_use]
+    pub fn with_members(mut self, members: impl IntoIterator<Item = State>) -> Self {
+        let is_wrong = |state| matches!(state, State::Stalled | State::Repairing);
+        if self.state == State::Starting && members.into_iter().any(is_wrong) {
+            self.state = State::Repairing;
+        }
+        self
     }
 }
 
@@ -74,7 +93,8 @@ pub struct Said<'a> {
     pub conditions: &'a [Condition],
     observed_generation: i64,
     suspend: bool,
-    restarts: bool,
+    /// What the spec asks for and the status does not tell of yet.
+    asked: Option<&'static str>,
 }
 
 impl<'a> From<&'a Workspace> for Said<'a> {
@@ -85,8 +105,13 @@ impl<'a> From<&'a Workspace> for Said<'a> {
             conditions: status.map_or(&[], |status| &status.conditions),
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             suspend: ws.spec.suspend,
-            restarts: ws.spec.restarted_at.is_some()
-                && ws.spec.restarted_at != status.and_then(|status| status.restarted_at.clone()),
+            asked: match &ws.spec.restarted_at {
+                _ if ws.spec.suspend => Some("spec.suspend"),
+                Some(at) if status.and_then(|status| status.restarted_at.as_ref()) != Some(at) => {
+                    Some("the restart that spec.restartedAt asks for")
+                }
+                _ => None,
+            },
         }
     }
 }
@@ -100,7 +125,7 @@ impl<'a> From<&'a Team> for Said<'a> {
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             // Its members may be, one by one.
             suspend: true,
-            restarts: false,
+            asked: None,
         }
     }
 }
@@ -113,7 +138,7 @@ impl<'a> From<&'a BackendConfig> for Said<'a> {
             conditions: status.map_or(&[], |status| &status.conditions),
             observed_generation: status.map_or(-1, |status| status.observed_generation),
             suspend: false,
-            restarts: false,
+            asked: None,
         }
     }
 }
@@ -143,8 +168,10 @@ pub fn standing<'a>(object: impl Into<Said<'a>>) -> Standing {
         return not_seen("no controller has looked at its last change", changed(said.metadata).or(created));
     }
     let is_true = |type_| condition::is_true(said.conditions, type_);
-    if ready.status == "True" && said.restarts {
-        let message = "the restart that spec.restartedAt asks for is not carried out yet".to_owned();
+    if ready.status == "True"
+        && let Some(asked) = said.asked
+    {
+        let message = format!("{asked} is not carried out yet");
         return Standing { state: State::Starting, reason: String::new(), message, since: None };
     }
     let state = if ready.status == "True" {
@@ -190,13 +217,19 @@ fn changed(metadata: &ObjectMeta) -> Option<Timestamp> {
 /// A text for a line: without line breaks, without what a terminal would obey, and with ids of containers as short
 /// as the engine's own tools show them.
 pub fn one_line(text: &str) -> String {
-    let text = clean(text);
-    let words = text.split_whitespace().map(|word| {
-        let end = word.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(word.len());
-        let (id, rest) = word.split_at(end);
-        format!("{}{rest}", names::short_id(id))
-    });
-    words.collect::<Vec<_>>().join(" ")
+    clean(text).split_whitespace().map(with_short_ids).collect::<Vec<_>>().join(" ")
+}
+
+/// A word with the ids of containers in it shortened. What follows a colon is a digest, which is of use only whole.
+fn with_short_ids(word: &str) -> String {
+    let mut text = String::new();
+    for part in word.split_inclusive(|c: char| !c.is_ascii_hexdigit()) {
+        let end = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
+        let (id, rest) = part.split_at(end);
+        text.push_str(if text.ends_with(':') { id } else { names::short_id(id) });
+        text.push_str(rest);
+    }
+    text
 }
 
 /// A text without what a terminal would obey: what comes from a box is not to be trusted.
@@ -227,12 +260,40 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_restart_is_not_ready() {
+    fn a_state_is_not_said_twice() {
+        let said = |state, reason: &str| Standing {
+            state,
+            reason: reason.into(),
+            message: "why".into(),
+            since: None,
+        };
+        assert_eq!(said(State::Suspended, "Suspended").why(), "why");
+        assert_eq!(said(State::NotSeen, "NotYetSeen").why(), "why");
+        assert_eq!(said(State::Deleting, "WaitingForTermination").why(), "WaitingForTermination: why");
+    }
+
+    #[test]
+    fn a_team_is_not_just_on_its_way_where_a_member_fails() {
+        let starting = Standing {
+            state: State::Starting,
+            reason: "MembersNotReady".into(),
+            message: String::new(),
+            since: None,
+        };
+        let of = |state| starting.clone().with_members([State::Ready, state]).state;
+        assert_eq!(of(State::Starting), State::Starting);
+        assert_eq!(of(State::Repairing), State::Repairing);
+    }
+
+    #[test]
+    fn who_waits_for_a_restart_or_a_stop_is_not_ready() {
         let mut ws = workspace("w");
         ws.spec.restarted_at = Some("now".into());
         assert_eq!(standing(&ws).state, State::Starting);
         ws.status.as_mut().unwrap().restarted_at = Some("now".into());
         assert_eq!(standing(&ws).state, State::Ready);
+        ws.spec.suspend = true;
+        assert_eq!(standing(&ws).why(), "spec.suspend is not carried out yet");
     }
 
     #[test]
@@ -252,5 +313,8 @@ mod tests {
         assert_eq!(one_line(" a\n\tb "), "a b");
         let id = "0123456789abcdef".repeat(4);
         assert_eq!(one_line(&format!("{id} runs, {id}: yes")), "0123456789ab runs, 0123456789ab: yes");
+        assert_eq!(one_line(&format!("attempt 1 ({id}) ended")), "attempt 1 (0123456789ab) ended");
+        let image = format!("x@sha256:{id}");
+        assert_eq!(one_line(&image), image, "a digest is of use only whole");
     }
 }

@@ -74,9 +74,9 @@ fn of_team(team: &Team, workspaces: &[Workspace], now: Timestamp, paint: Paint) 
         let member = ws.labels().get(names::MEMBER).cloned().unwrap_or_else(|| ws.name_any());
         nodes.push(Node { name: member, parent: None, workspace: Some(ws), removed: true });
     }
-    let members = nodes.iter().filter(|node| !node.removed);
-    let ready = members.clone().filter(|node| node.standing().state == State::Ready).count();
-    let said = standing(team);
+    let members = nodes.iter().filter(|node| !node.removed).map(|node| node.standing().state);
+    let ready = members.clone().filter(|state| *state == State::Ready).count();
+    let said = standing(team).with_members(members.clone());
     let total = members.count();
     let mut line = format!(
         "{}  {}  {}",
@@ -85,8 +85,8 @@ fn of_team(team: &Team, workspaces: &[Workspace], now: Timestamp, paint: Paint) 
             .state(if ready == total { State::Ready } else { said.state }, &format!("{ready}/{total} ready")),
         paint.state(said.state, said.state.as_str()),
     );
-    if said.state != State::Ready {
-        let _ = write!(line, "  {}", said.reason);
+    if !said.shown_reason().is_empty() {
+        let _ = write!(line, "  {}", said.shown_reason());
     }
     if let Some(created) = team.creation_timestamp() {
         let _ = write!(line, "  {}", paint.dim(&age(created.0, now)));
@@ -130,7 +130,7 @@ impl<'a> Node<'a> {
         let status = self.workspace.and_then(|ws| ws.status.as_ref());
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let removed = if self.removed { " (removed)" } else { "" };
-        let reason = if said.state == State::Ready { "" } else { said.reason.as_str() };
+        let reason = said.shown_reason();
         let instance = status.and_then(|s| s.instance_id.as_deref()).map(names::short_id);
         let created = self.workspace.and_then(ResourceExt::creation_timestamp);
         [
@@ -283,12 +283,12 @@ demo/studio  1/4 ready  Stalled  MembersStalled  2m30s
   ├─ writer          Ready                    Docker   0123456789ab  2m30s
   │  └─ editor       NotSeen                  -        -             -
   └─ painter         Stalled   ImageNotFound  Docker   -             2m30s
-  printer (removed)  Deleting  Deleting       Docker   0123456789ab  2m30s
+  printer (removed)  Deleting                 Docker   0123456789ab  2m30s
   not ready, the worst first:
     painter   ImageNotFound: the image x:1 is not on the engine, and pulling it failed: no such host (2m)
     editor    it has no Workspace yet
     director  Booting: i-1 runs; its agent has not connected yet (2m)
-    printer   Deleting: it is being deleted (2m30s)
+    printer   it is being deleted (2m30s)
 "
         );
     }

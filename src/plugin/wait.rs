@@ -4,6 +4,7 @@ use super::args::WaitArgs;
 use super::cluster::Cluster;
 use super::diagnose;
 use super::feed::Scope;
+use super::lease::{self, Controller};
 use super::progress::{Course, Progress};
 use super::terminal::{self, Block, Terminal};
 use super::{Done, End};
@@ -13,6 +14,8 @@ use tokio::time::Instant;
 
 /// How often the time is drawn anew when nothing changes.
 const TICK: Duration = Duration::from_secs(1);
+/// How long after one was missed it is looked for a controller again.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Waits.
 ///
@@ -28,6 +31,12 @@ pub async fn wait(cluster: &Cluster, terminal: Terminal, args: &WaitArgs) -> Don
     };
     let mut feed = scope.watch(cluster);
     let mut view = View { terminal, block: Block::default(), shown: None, began, timeout: args.timeout };
+    let look = async |pause| {
+        tokio::time::sleep(pause).await;
+        lease::look(cluster, &args.controller).await
+    };
+    let mut looking = Box::pin(look(Duration::ZERO));
+    let mut controller: Option<Controller> = None;
     let course = loop {
         view.show(&progress);
         let course = progress.course();
@@ -43,10 +52,25 @@ pub async fn wait(cluster: &Cluster, terminal: Terminal, args: &WaitArgs) -> Don
                 Err(error) if terminal.live => drop(error),
                 Err(error) => eprintln!("warning: the API server cannot be watched; trying again: {error}"),
             },
+            found = &mut looking, if controller.as_ref().is_none_or(Controller::is_down) => {
+                if found.is_down() {
+                    if !terminal.live && controller.is_none() {
+                        eprintln!("warning: {found}");
+                    }
+                    looking = Box::pin(look(PAUSE));
+                }
+                controller = Some(found);
+            }
             () = tokio::time::sleep(TICK), if terminal.live => {}
             () = tokio::time::sleep_until(began + args.timeout) => {
                 let timeout = words(args.timeout);
-                return Err((End::Unknown, format!("{target} is not Ready within {timeout}: {}", progress.why())));
+                let down = controller.filter(Controller::is_down).map(|why| format!("{why}\n"));
+                let why = progress.why();
+                let here = &cluster.namespace;
+                return Err((End::Unknown, format!(
+                    "{target} is not Ready within {timeout}: {why}\n{}to see why: kubectl atelier diagnose {target} -n {here}",
+                    down.unwrap_or_default(),
+                )));
             }
         }
     };
@@ -56,10 +80,10 @@ pub async fn wait(cluster: &Cluster, terminal: Terminal, args: &WaitArgs) -> Don
             Ok(End::Good)
         }
         Course::Suspended => {
-            let here = &cluster.namespace;
+            let (here, whom) = (&cluster.namespace, diagnose::to_resume(cluster, target).await);
             Err((
                 End::Bad,
-                format!("{target} is suspended: `kubectl atelier resume {target} -n {here}` starts it"),
+                format!("{target} is suspended: `kubectl atelier resume {whom} -n {here}` starts it"),
             ))
         }
         Course::Gone => Err((End::Bad, format!("{target} is deleted"))),

@@ -7,12 +7,14 @@ use crate::api::workspace::Launch;
 use crate::api::{BackendConfig, Team, Workspace};
 use crate::plugin::cluster::Answer;
 use crate::plugin::lease::Controller;
-use crate::plugin::standing::{Said, Standing, State, clean, standing};
+use crate::plugin::standing::{Said, Standing, State, clean, one_line, standing};
 use crate::plugin::target::{Kind, Target};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
+/// What is to be done where the message says it.
+const AS_SAID: &str = "Do what the message says.";
 /// So many events are shown.
 const EVENTS: usize = 6;
 
@@ -25,6 +27,8 @@ pub struct Beside<'a> {
     pub controller: &'a Controller,
     /// Every BackendConfig.
     pub configs: &'a Answer<Vec<BackendConfig>>,
+    /// The Team that is suspended with all its members, of which it is one.
+    pub suspended_with: Option<&'a str>,
 }
 
 const WORKSPACE: [ConditionType; 5] = [
@@ -64,7 +68,43 @@ pub fn of_workspace(ws: &Workspace, beside: Beside<'_>) -> Report {
             events: report.evidence.events,
         };
     }
+    let more = more_to_do(&target, &report);
+    report.todo.extend(more);
     report
+}
+
+/// What a person can do besides, with this program.
+fn more_to_do(target: &Target, report: &Report) -> Vec<String> {
+    let mut todo = Vec::new();
+    let Some(fails) = &report.fails else { return todo };
+    let seen = &report.evidence;
+    let here = format!("{target} -n {}", report.namespace);
+    match report.state {
+        State::Stalled | State::Repairing => {
+            if Reason::parse(&fails.reason).is_some_and(|reason| reason.fix().contains("spec.restartedAt")) {
+                todo.push(format!("To restart it: `kubectl atelier restart {here}`."));
+            }
+            let is_of_box = !matches!(fails.condition.as_str(), "Accepted" | "BackendReady");
+            if is_of_box && seen.instance_id.is_some() && seen.instance.is_some() {
+                todo.push(format!("Its whole log: `kubectl atelier logs {here}`."));
+            }
+        }
+        State::Starting => {
+            let failed = seen.attempts.last().filter(|_| seen.failures.is_some());
+            let reason = failed.and_then(|ended| ended.reason.as_deref()).and_then(Reason::parse);
+            if let (Some(ended), Some(reason)) = (failed, reason)
+                && !reason.fix().is_empty()
+            {
+                todo.push(format!(
+                    "If it ends as attempt {} did, with {reason}: {}",
+                    ended.attempt,
+                    reason.fix()
+                ));
+            }
+        }
+        _ => {}
+    }
+    todo
 }
 
 /// The report of a Team; `members` are the reports of those of its Workspaces that are not ready.
@@ -90,7 +130,9 @@ pub fn of_team(team: &Team, members: Vec<Report>, missing: &[String], beside: Be
     }
     let of_members =
         report.fails.as_ref().is_some_and(|f| f.condition == ConditionType::MembersReady.as_str());
-    if of_members && !members.is_empty() {
+    let states: Vec<State> = members.iter().map(|member| member.state).collect();
+    report.state = said.clone().with_members(states).state.min(report.state);
+    if of_members && !members.is_empty() && report.state != State::NotSeen {
         let counts = team.status.as_ref().and_then(|status| status.ready_summary.as_deref());
         report.summary = format!("{}: {} members are ready", said.reason, counts.unwrap_or("not all"));
         // What is to be done about members stands here as well, once each.
@@ -98,7 +140,10 @@ pub fn of_team(team: &Team, members: Vec<Report>, missing: &[String], beside: Be
         for member in &members {
             let first = member.todo.first().filter(|_| !member.is_on_its_way());
             let told = |todo: &String| report.todo.iter().any(|known| known.ends_with(todo.as_str()));
-            if let Some(todo) = first.filter(|todo| !told(todo)) {
+            let as_said = member.fails.as_ref().filter(|_| first.is_some_and(|todo| todo == AS_SAID));
+            if let Some(fails) = as_said {
+                report.todo.push(format!("ws/{}: {}", member.name, one_line(&fails.message)));
+            } else if let Some(todo) = first.filter(|todo| !told(todo)) {
                 report.todo.push(format!("ws/{}: {todo}", member.name));
             }
         }
@@ -126,7 +171,7 @@ fn report(
         _ => Verdict::NotHealthy,
     };
     if said.state == State::NotSeen && !object.conditions.is_empty() {
-        notes.push("what is said below is of the spec before its last change".to_owned());
+        notes.push("what is said here is of the spec before its last change".to_owned());
     }
     let mut summary = match said.state {
         State::Ready => clean(&said.message),
@@ -157,7 +202,7 @@ fn report(
         Err(why) if verdict != Verdict::Healthy => notes.push(format!("its events could not be read: {why}")),
         Err(_) => {}
     }
-    let todo = todo(target, &namespace, said, fails.as_ref(), beside.controller);
+    let todo = todo(target, &namespace, said, fails.as_ref(), beside);
     Report {
         kind: target.kind,
         namespace,
@@ -207,10 +252,10 @@ fn todo(
     namespace: &str,
     said: &Standing,
     fails: Option<&Failure>,
-    controller: &Controller,
+    beside: Beside<'_>,
 ) -> Vec<String> {
     let mut todo = Vec::new();
-    if controller.is_down() {
+    if beside.controller.is_down() {
         todo.push(
             "Start the controller: nothing is done or looked at before; see `kubectl atelier doctor`."
                 .to_owned(),
@@ -219,7 +264,7 @@ fn todo(
     let here = format!("{target} -n {namespace}");
     match said.state {
         State::Ready => return todo,
-        State::NotSeen if controller.is_down() => return todo,
+        State::NotSeen if beside.controller.is_down() => return todo,
         State::NotSeen => {
             todo.push(format!(
                 "Wait a moment: `kubectl atelier wait {here}`. If it lasts, see whether a controller looks after this namespace: `kubectl atelier doctor`."
@@ -227,7 +272,9 @@ fn todo(
             return todo;
         }
         State::Suspended => {
-            todo.push(format!("To go on: `kubectl atelier resume {here}`."));
+            let with = beside.suspended_with.map(Target::team);
+            let whom = with.as_ref().unwrap_or(target);
+            todo.push(format!("To go on: `kubectl atelier resume {whom} -n {namespace}`."));
             return todo;
         }
         State::Starting => todo.push(follow(target, namespace)),
@@ -240,7 +287,7 @@ fn todo(
     } else if let Some(reason) = reason
         && !reason.fix().is_empty()
     {
-        todo.push("Do what the message says.".to_owned());
+        todo.push(AS_SAID.to_owned());
     }
     if reason.is_some_and(|reason| reason.progress() == Progress::Reconciling)
         && said.state == State::Repairing

@@ -100,7 +100,10 @@ pub async fn one(
             None => None,
         },
         Kind::Workspace => match seen.workspaces.first() {
-            Some(ws) => Some(surroundings.workspace(cluster, ws).await),
+            Some(ws) => {
+                let with = suspended_with(cluster, ws).await;
+                Some(surroundings.workspace(cluster, ws, with.as_deref()).await)
+            }
             None => None,
         },
     };
@@ -126,6 +129,23 @@ pub async fn missing(cluster: &Cluster, target: &Target) -> String {
     format!("there is no {target} in the namespace {here}{hint}")
 }
 
+/// The Team of a Workspace, if that is suspended as a whole.
+async fn suspended_with(cluster: &Cluster, ws: &Workspace) -> Option<String> {
+    let (name, _) = team_of(ws).filter(|_| ws.spec.suspend)?;
+    let team: Option<Team> = cluster.get(&ws.namespace().unwrap_or_default(), name).await.ok()?;
+    team.filter(|team| team.spec.suspend).map(|team| team.name_any())
+}
+
+/// What has to be resumed for a suspended target to go on: itself, or the Team that it is suspended with.
+pub async fn to_resume(cluster: &Cluster, target: &Target) -> Target {
+    let scope = Scope { namespace: Some(cluster.namespace.clone()), target: Some(target.clone()) };
+    let seen = scope.read(cluster).await.unwrap_or_default();
+    match seen.workspaces.first().filter(|_| target.kind == Kind::Workspace) {
+        Some(ws) => suspended_with(cluster, ws).await.map_or_else(|| target.clone(), Target::team),
+        None => target.clone(),
+    }
+}
+
 async fn all(cluster: &Cluster, seen: &Snapshot, flags: &ControllerFlags) -> Vec<Report> {
     let surroundings = Surroundings::read(cluster, flags).await;
     let mut reports = Vec::new();
@@ -134,7 +154,7 @@ async fn all(cluster: &Cluster, seen: &Snapshot, flags: &ControllerFlags) -> Vec
         reports.push(surroundings.team(cluster, team, &seen.workspaces).await);
     }
     for ws in seen.workspaces.iter().filter(|ws| team_of(ws).is_none_or(|(_, uid)| !known.contains(uid))) {
-        reports.push(surroundings.workspace(cluster, ws).await);
+        reports.push(surroundings.workspace(cluster, ws, None).await);
     }
     reports.sort_by_key(|report| (report.state, report.namespace.clone(), report.name.clone()));
     reports
@@ -154,13 +174,13 @@ impl Surroundings {
         Self { controller, configs }
     }
 
-    fn beside<'a>(&'a self, events: &'a Answer<Vec<Event>>) -> Beside<'a> {
-        Beside { events, controller: &self.controller, configs: &self.configs }
+    fn beside<'a>(&'a self, events: &'a Answer<Vec<Event>>, suspended_with: Option<&'a str>) -> Beside<'a> {
+        Beside { events, controller: &self.controller, configs: &self.configs, suspended_with }
     }
 
-    async fn workspace(&self, cluster: &Cluster, ws: &Workspace) -> Report {
+    async fn workspace(&self, cluster: &Cluster, ws: &Workspace, with: Option<&str>) -> Report {
         let events = events(cluster, ws).await;
-        judge::of_workspace(ws, self.beside(&events))
+        judge::of_workspace(ws, self.beside(&events, with))
     }
 
     async fn team(&self, cluster: &Cluster, team: &Team, workspaces: &[Workspace]) -> Report {
@@ -174,16 +194,18 @@ impl Surroundings {
         let mut unready: Vec<&Workspace> =
             mine.into_iter().filter(|ws| standing(*ws).state != State::Ready).collect();
         unready.sort_by_key(|ws| (standing(*ws).state, ws.name_any()));
+        let name = team.name_any();
+        let with = Some(name.as_str()).filter(|_| team.spec.suspend);
         let mut members = Vec::new();
         for (place, ws) in unready.into_iter().enumerate() {
             let read = if place < MEMBERS_WITH_EVENTS { events(cluster, ws).await } else { Ok(Vec::new()) };
-            let mut member = judge::of_workspace(ws, self.beside(&read));
+            let mut member = judge::of_workspace(ws, self.beside(&read, with));
             // It stands once, with the Team.
             member.notes.retain(|note| *note != self.controller.to_string());
             members.push(member);
         }
         let of_team = events(cluster, team).await;
-        judge::of_team(team, members, &missing, self.beside(&of_team))
+        judge::of_team(team, members, &missing, self.beside(&of_team, None))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::plugin::lease::Controller;
 use crate::plugin::terminal::Paint;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
 fn runs() -> Controller {
     Controller::Runs { lease: "atelier-system/atelier".into(), holder: "host_1".into() }
@@ -46,7 +47,12 @@ impl Around {
     }
 
     fn beside(&self) -> Beside<'_> {
-        Beside { events: &self.events, controller: &self.controller, configs: &self.configs }
+        Beside {
+            events: &self.events,
+            controller: &self.controller,
+            configs: &self.configs,
+            suspended_with: None,
+        }
     }
 
     fn of(&self, ws: &Workspace) -> Report {
@@ -144,6 +150,7 @@ ws/w in demo: NOT HEALTHY: ContainerExited: 0123 exited with code 3 (for 2m)
   what to do
     - See the exit code and the log tail.
     - The operator goes on by itself meanwhile.
+    - Its whole log: `kubectl atelier logs ws/w -n demo`.
 "
     );
     assert_eq!(end(&[report]), End::Bad);
@@ -182,7 +189,7 @@ fn an_object_that_nobody_looked_at_is_not_called_broken() {
     assert_eq!(
         plain(&report),
         "\
-ws/w in demo: COULD NOT TELL: NotYetSeen: no controller has looked at it since it was made (for 2m30s)
+ws/w in demo: COULD NOT TELL: no controller has looked at it since it was made (for 2m30s)
   evidence
     - no box is recorded
   notes
@@ -286,8 +293,44 @@ fn a_suspended_one_says_how_to_go_on() {
         conditions(&["Ready=False/Suspended: suspended", "Suspended=True/Suspended: suspended"]);
     let report = Around::with(runs()).of(&ws);
     let text = plain(&report);
-    assert!(text.starts_with("ws/w in demo: SUSPENDED: Suspended: suspended"), "{text}");
+    assert!(text.starts_with("ws/w in demo: SUSPENDED: suspended"), "{text}");
     assert!(text.contains("`kubectl atelier resume ws/w -n demo`"), "{text}");
+    let around = Around::with(runs());
+    let with_team = Beside { suspended_with: Some("studio"), ..around.beside() };
+    let text = plain(&of_workspace(&ws, with_team));
+    assert!(text.contains("`kubectl atelier resume team/studio -n demo`"), "{text}");
+}
+
+#[test]
+fn what_this_program_can_do_about_it_is_said() {
+    let mut ws = workspace("w");
+    ws.status.as_mut().unwrap().conditions = conditions(&[
+        "InstanceLaunched=True/Running: it runs",
+        "AgentConnected=False/AgentWedged: the agent says so",
+        "Ready=False/AgentWedged: the agent says so",
+    ]);
+    let report = Around::with(runs()).of(&ws);
+    assert!(
+        report.todo.contains(&"To restart it: `kubectl atelier restart ws/w -n demo`.".to_owned()),
+        "{report:?}"
+    );
+
+    let status = ws.status.as_mut().unwrap();
+    status.conditions = conditions(&["Bootstrapped=False/Booting: it runs", "Ready=False/Booting: it runs"]);
+    let launch = json!({
+        "attempt": 2, "outcome": "Pending", "specHash": "h", "keyID": "k", "request": "{}", "failures": 1,
+        "startedAt": "2026-09-21T14:13:20Z",
+    });
+    status.launch = Some(serde_json::from_value(launch).unwrap());
+    let ended =
+        json!({"attempt": 1, "outcome": "Gone", "reason": "BootTimeout", "at": "2026-09-21T14:13:20Z"});
+    status.attempts = vec![serde_json::from_value(ended).unwrap()];
+    let report = Around::with(runs()).of(&ws);
+    let last = report.todo.last().unwrap();
+    assert!(
+        last.starts_with("If it ends as attempt 1 did, with BootTimeout: See the log tail"),
+        "{report:?}"
+    );
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn evidence(text: &mut String, report: &Report, now: Timestamp, paint: Paint) {
     let mut lines = Vec::new();
     lines.extend(box_line(report.kind, seen));
     if let Some(attempt) = seen.attempt {
-        let failures = seen.failures.map(|n| format!(", {n} failures in a row")).unwrap_or_default();
+        let failures = seen.failures.map(failed).unwrap_or_default();
         let next = seen.not_before.as_ref().filter(|at| at.0 > now);
         let next = next.map(|at| format!(", no box before {}", second(at.0))).unwrap_or_default();
         lines.push(format!("attempt {attempt}{failures}{next}"));
@@ -160,6 +160,10 @@ fn evidence(text: &mut String, report: &Report, now: Timestamp, paint: Paint) {
             let _ = writeln!(text, "    | {}", line.trim_end());
         }
     }
+}
+
+fn failed(times: i32) -> String {
+    if times == 1 { ", 1 failure".to_owned() } else { format!(", {times} failures in a row") }
 }
 
 fn box_line(kind: Kind, seen: &Evidence) -> Option<String> {

@@ -77,6 +77,8 @@ pub struct Right {
     pub purpose: &'static str,
     /// Whether nothing goes without it.
     pub needed: bool,
+    /// Whether it counts in the namespace, or in the whole cluster.
+    pub here: bool,
     /// The role that has it by default.
     pub role: &'static str,
     /// Each permission in words, with whether the person has it.
@@ -90,6 +92,8 @@ pub fn rights(rights: &[Right], namespace: &str) -> Vec<Check> {
 
 fn of_right(right: &Right, namespace: &str) -> Check {
     let name = format!("you may: {}", right.purpose);
+    let place =
+        if right.here { format!("in the namespace {namespace}") } else { "in the whole cluster".to_owned() };
     let missing: Vec<&str> =
         right.parts.iter().filter(|(_, may)| *may == Ok(false)).map(|(what, _)| what.as_str()).collect();
     let untold = right.parts.iter().find_map(|(_, may)| may.as_ref().err());
@@ -97,15 +101,15 @@ fn of_right(right: &Right, namespace: &str) -> Check {
         return Check::note(&name, format!("not told: {why}"), "");
     }
     if missing.is_empty() {
-        return Check::ok(&name, format!("in the namespace {namespace}"));
+        return Check::ok(&name, place);
     }
     let found = format!("not permitted: {}", missing.join("; "));
-    let fix = format!("If you need it, ask for {} (namespace {namespace}).", right.role);
+    let fix = format!("If you need it, ask for {} {place}.", right.role);
     if right.needed { Check::fail(&name, found, fix) } else { Check::note(&name, found, fix) }
 }
 
-/// Every BackendConfig, with its conditions.
-pub fn configs(configs: &Answer<Vec<BackendConfig>>) -> Vec<Check> {
+/// Every BackendConfig, with its conditions, which say how things were when a controller last looked.
+pub fn configs(configs: &Answer<Vec<BackendConfig>>, controller: &Controller) -> Vec<Check> {
     const NAME: &str = "BackendConfig";
     match configs {
         Err(Refusal::Forbidden(why)) => {
@@ -117,7 +121,14 @@ pub fn configs(configs: &Answer<Vec<BackendConfig>>) -> Vec<Check> {
             "there is none: no Workspace can be placed",
             "Create one named `cluster` (see examples/backend-config.yaml).",
         )],
-        Ok(configs) => configs.iter().flat_map(of_config).collect(),
+        Ok(configs) => {
+            let mut checks: Vec<Check> = configs.iter().flat_map(of_config).collect();
+            for check in checks.iter_mut().filter(|check| controller.is_down() && check.mark == Mark::Ok) {
+                check.mark = Mark::Note;
+                check.found = format!("when a controller last looked: {}", check.found);
+            }
+            checks
+        }
     }
 }
 
@@ -274,6 +285,7 @@ mod tests {
         let right = |needed, parts: &[(&str, bool)]| Right {
             purpose: "look at Teams and Workspaces",
             needed,
+            here: true,
             role: "the role view",
             parts: parts.iter().map(|(what, may)| ((*what).to_owned(), Ok(*may))).collect(),
         };
@@ -284,14 +296,14 @@ mod tests {
         ]);
         let mut checks = vec![api_server(&Ok("v1.36.3".into()), "https://x/")];
         checks.extend(rights(&[right(true, &[("list teams", true)])], "demo"));
-        checks.extend(configs(&Ok(vec![down])));
+        checks.extend(configs(&Ok(vec![down]), &Controller::Stopped { lease: "sys/atelier".into() }));
         checks.push(controller(&Controller::Stopped { lease: "sys/atelier".into() }));
         checks.push(live(&Ok(None), &Err(Refusal::Missing("404".into()))));
         checks.push(skew(None));
         assert_eq!(render(&checks, Paint::Plain), "\
 ok    API server                             v1.36.3 at https://x/
 ok    you may: look at Teams and Workspaces  in the namespace demo
-ok    BackendConfig cluster Accepted         as it should be
+note  BackendConfig cluster Accepted         when a controller last looked: as it should be
 FAIL  BackendConfig cluster Reachable        DockerUnreachable: the engine local does not answer: no such file
                                              -> Start the engine, or correct the address in BackendConfig spec.docker.hosts.
 FAIL  controller                             no controller runs: the last one has given the lease sys/atelier back

@@ -55,7 +55,7 @@ async fn installation(cluster: &Cluster, args: &DoctorArgs) -> Vec<Check> {
     let is_it =
         |config: &BackendConfig| args.backend_config.as_ref().is_none_or(|name| config.name_any() == *name);
     let configs = configs.map(|all| all.into_iter().filter(is_it).collect());
-    found.extend(checks::configs(&configs));
+    found.extend(checks::configs(&configs, &controller));
     let service = service.map(|service| {
         let status = service?.status.unwrap_or_default();
         let words = status.conditions.unwrap_or_default().into_iter();
@@ -100,7 +100,7 @@ const WANTED: [(&str, bool, &str, &[Wanted]); 7] = [
     (
         "see BackendConfigs and leases",
         false,
-        "leave to list backendconfigs and leases in the whole cluster",
+        "leave to list backendconfigs and leases",
         &[(&["list"], GROUP, "backendconfigs", false), (&["list"], "coordination.k8s.io", "leases", false)],
     ),
     ("logs", false, "the role view", &[(&["get"], live::GROUP, "workspaces/log", true)]),
@@ -121,7 +121,8 @@ async fn rights(cluster: &Cluster) -> Vec<Right> {
                 (format!("{verb} {resource}"), may)
             })
         });
-        Right { purpose, needed: *needed, role, parts: join_all(each).await }
+        let here = wanted.iter().all(|(.., here)| *here);
+        Right { purpose, needed: *needed, here, role, parts: join_all(each).await }
     }))
     .await
 }
