@@ -184,16 +184,23 @@ fn doubt(leases: &[Lease], now: Timestamp) -> Option<String> {
     }
 }
 
+/// Whether a lease is that of a controller, or of the one of this name. One that was given back says no more than
+/// its name.
+fn is_controllers(lease: &Lease, name: Option<&str>) -> bool {
+    let is_announced = lease.annotations().contains_key(REGISTRY_URL);
+    let is_free = matches!(read(lease), Read::Free { .. });
+    match name {
+        Some(name) => lease.name_any() == name && (is_announced || is_free),
+        None => is_announced || (is_free && lease.name_any() == NAME),
+    }
+}
+
 /// The leases of controllers; at least one.
 async fn find(cluster: &Cluster, flags: &ControllerFlags) -> Result<Vec<Lease>, Controller> {
     let namespace = flags.operator_namespace.as_deref();
-    let is_it = |lease: &Lease| {
-        let name = flags.controller_name.as_deref();
-        lease.annotations().contains_key(REGISTRY_URL) && name.is_none_or(|name| lease.name_any() == name)
-    };
     match cluster.list_of::<Lease>(&cluster.api(namespace), &ListParams::default()).await {
         Ok(mut leases) => {
-            leases.retain(is_it);
+            leases.retain(|lease| is_controllers(lease, flags.controller_name.as_deref()));
             let place =
                 namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("the namespace {name}"));
             if leases.is_empty() { Err(Controller::NoLease { place }) } else { Ok(leases) }
@@ -236,6 +243,17 @@ mod tests {
                 ..LeaseSpec::default()
             }),
         }
+    }
+
+    #[test]
+    fn the_lease_of_a_controller_is_known_by_its_annotation_or_once_given_back_by_its_name() {
+        let (held, free) = (lease("a", 1, "1"), lease("", 1, "1"));
+        assert!(!is_controllers(&held, None), "somebody else's");
+        assert!(is_controllers(&free, None));
+        assert!(is_controllers(&free, Some("atelier")) && !is_controllers(&free, Some("other")));
+        let mut announced = held;
+        announced.annotations_mut().insert(REGISTRY_URL.into(), "http://x".into());
+        assert!(is_controllers(&announced, None) && !is_controllers(&announced, Some("other")));
     }
 
     #[test]

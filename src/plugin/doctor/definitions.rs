@@ -17,7 +17,7 @@ fn definition(ours: &CustomResourceDefinition, theirs: &Answer<Option<CustomReso
     let name = format!("custom resource {kind}");
     let theirs = match theirs {
         Err(Refusal::Forbidden(_)) => {
-            let found = "it is served, if the line above says so; you may not read its definition";
+            let found = "not told: you may not read its definition";
             return Check::note(
                 &name,
                 found,
