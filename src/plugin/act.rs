@@ -49,7 +49,7 @@ pub async fn act(cluster: &Cluster, verb: Verb, args: &TargetArgs) -> Done {
     if !writes.is_empty() {
         let controller = lease::look(cluster, &args.controller).await;
         if controller.is_down() {
-            let _ = terminal::print(&format!("note: nothing happens before one does: {controller}\n"));
+            let _ = terminal::print(&format!("note: {controller}; nothing happens until one does\n"));
         }
     }
     Ok(End::Good)

@@ -139,12 +139,13 @@ pub fn of_team(team: &Team, members: Vec<Report>, missing: &[String], beside: Be
         report.todo.retain(|todo| todo.starts_with("Start the controller"));
         for member in &members {
             let first = member.todo.first().filter(|_| !member.is_on_its_way());
-            let told = |todo: &String| report.todo.iter().any(|known| known.ends_with(todo.as_str()));
-            let as_said = member.fails.as_ref().filter(|_| first.is_some_and(|todo| todo == AS_SAID));
-            if let Some(fails) = as_said {
-                report.todo.push(format!("ws/{}: {}", member.name, one_line(&fails.message)));
-            } else if let Some(todo) = first.filter(|todo| !told(todo)) {
-                report.todo.push(format!("ws/{}: {todo}", member.name));
+            let words = match (first, &member.fails) {
+                (Some(todo), Some(fails)) if todo == AS_SAID => Some(one_line(&fails.message)),
+                (first, _) => first.cloned(),
+            };
+            let told = |words: &String| report.todo.iter().any(|known| known.ends_with(words.as_str()));
+            if let Some(words) = words.filter(|words| !told(words)) {
+                report.todo.push(format!("ws/{}: {words}", member.name));
             }
         }
         if report.todo.is_empty() {
