@@ -20,6 +20,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("workspace", &["api", "backend", "keys", "liveness", "metrics", "reconcile"]),
     ("collector", &["api", "backend", "metrics", "reconcile"]),
     ("live", &["api", "backend", "collector", "metrics", "process", "reconcile", "registry"]),
+    // A test of several together.
+    ("model", &["api", "backend", "collector", "liveness", "metrics", "reconcile", "workspace"]),
     // A test asks the Team's own merge.
     ("import", &["api", "team"]),
     ("reference", &["api"]),

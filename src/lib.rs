@@ -15,6 +15,9 @@
 //!         api  process                      the custom resources, their names; logs, signals, sockets
 //! ```
 //!
+//! `model`, `arrows` and `chart` are tests of several of them: the launch protocol under every order of faults, these
+//! arrows, and what the Helm chart says of metrics and flags.
+//!
 //! A module names only what stands below it, and `team` never `backend`; a test holds them to it. A reconcile
 //! is `observe -> plan -> act -> report`: reads at one edge, one effect at the other, and between them a pure
 //! function.
@@ -33,6 +36,8 @@ pub mod keys;
 pub mod live;
 pub mod liveness;
 pub mod metrics;
+#[cfg(test)]
+mod model;
 pub mod platform;
 pub mod plugin;
 pub mod process;

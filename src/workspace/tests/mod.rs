@@ -6,7 +6,6 @@ mod convergence;
 mod driver;
 mod health;
 mod invariants;
-mod model;
 mod planning;
 mod resolving;
 mod saying;

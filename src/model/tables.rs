@@ -2,10 +2,9 @@
 //!
 //! Values of production types stand in a state by their number. Two are the same if they print the same.
 
-use super::super::driver::UID;
 use super::hashing::FastMap;
 use super::memo::{Values, remembered};
-use super::object::{Object, Status, TICK, id, now, number, placement, ticks};
+use super::object::{Object, Status, TICK, UID, id, now, number, placement, ticks};
 use super::rules::{Fence, Rules};
 use super::state::{Act, Closing, Done, Failed, INSTANCES, Instance, Life, Why};
 use crate::api::names;

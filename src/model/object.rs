@@ -2,7 +2,6 @@
 //!
 //! All times stand relative to [`now`], which never moves: when time passes, everything else becomes older.
 
-use super::super::driver::workspace;
 use crate::api::names;
 use crate::api::workspace::{
     Attempt, Backend, Ec2World, Launch, Outcome, PlacementRecord, Workspace, WorkspaceStatus,
@@ -10,7 +9,10 @@ use crate::api::workspace::{
 use crate::workspace::desired::{Desired, KeyedHash, NextLaunch};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
+/// The uid of the Workspace.
+pub(super) const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 /// One step of the model's clock. A fence is two of them, the window of EC2's lists is one.
 pub(super) const TICK: SignedDuration = SignedDuration::from_secs(60);
 
@@ -96,7 +98,16 @@ pub(super) fn placement() -> PlacementRecord {
 impl Object {
     /// As the API server would serve it.
     pub(super) fn workspace(&self) -> Workspace {
-        let mut ws: Workspace = serde_json::from_value(workspace()).unwrap();
+        let mut ws: Workspace = serde_json::from_value(json!({
+            "apiVersion": "atelier.dev/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {
+                "name": "a", "namespace": "team", "uid": UID, "generation": 1,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": { "runtime": "demo" },
+        }))
+        .unwrap();
         ws.metadata.generation = Some(self.generation.into());
         ws.metadata.deletion_timestamp = self.deleting.then(|| Time(now()));
         ws.metadata.finalizers = self.finalizer.then(|| vec![names::FINALIZER.into()]);
