@@ -160,13 +160,13 @@ in_box() {
 }
 
 # Can one box reach all others at the addresses that they advertise?
-read -r -d '' first box < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={.items[0].metadata.name} {.items[0].status.instanceID}' && printf '\0')
+read -r -d '' first box < <(kubectl get ws --namespace "$NAMESPACE" --selector atelier.dev/team=design-studio -o 'jsonpath={.items[0].metadata.name} {.items[0].status.instanceID}' && printf '\0')
 reached=0
 while read -r name url; do
     [ "$name" != "$first" ] || continue
     in_box "$box" /atelier-agent get "${url%/}/.well-known/agent-card.json" >/dev/null || die "$first does not reach $name at $url"
     reached=$((reached + 1))
-done < <(kubectl get ws --namespace "$NAMESPACE" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
+done < <(kubectl get ws --namespace "$NAMESPACE" --selector atelier.dev/team=design-studio -o 'jsonpath={range .items[*]}{.metadata.name} {.status.agent.url}{"\n"}{end}')
 [ "$reached" -gt 0 ] || die "no Workspace advertises an address"
 say "$first reaches its $reached peers at the addresses that they advertise"
 

@@ -171,7 +171,7 @@ reasons! {
     BackendNotReady Awaiting "The BackendConfig is there, but was not accepted or not yet looked at." "See the conditions of the BackendConfig."
     DockerUnreachable Reconciling "The Docker engine did not answer." "Start the engine, or correct the address in BackendConfig spec.docker.hosts."
     ControlPlaneUnreachable Reconciling "The EC2 control plane did not answer." "Start the control plane, or correct the URL in BackendConfig spec.ec2.controlPlane."
-    Unauthorized Stalled "The backend refused our credentials." "Correct the credentials that the BackendConfig refers to."
+    Unauthorized Stalled "The backend refused our credentials." "Correct the credentials that the BackendConfig refers to, or permit what the message names."
     WrongBackend Stalled "Another engine answers at this address than the one the box was launched on." "Bring the recorded engine back, or, if it is gone for good, annotate the Workspace with atelier.dev/forget-instance."
     TokenKeyMissing Stalled "The Secret with the key for agents' tokens is gone while boxes use it." "Restore the Secret that the message names."
 

@@ -162,6 +162,7 @@ impl Status {
             attempt: closed.attempt.into(),
             outcome: closed.outcome,
             reason: None,
+            message: None,
             instance_id: closed.instance.map(id),
             at: Time(now()),
         });

@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// How many boots in a row may time out before a person is asked.
 pub const BOOT_ATTEMPTS: i32 = 3;
+/// So much is kept of the words about an attempt, in characters: what is to be done stands in the diagnosis.
+const LONGEST_WORDS: usize = 300;
+
 /// How soon to look again for a box that no list shows, or that is on its way: a hint comes sooner.
 pub(super) const UNLISTED: Duration = Duration::from_secs(5);
 
@@ -334,12 +337,13 @@ impl Planner<'_> {
         let Some(next) = &desired.next else { return wait(self.poll()) };
         // An id that is not recorded yet is recorded here: lists may not show the box to whoever takes over.
         let seen = self.seen.boxes.as_ref().ok().map(|boxes| sort(self.status, boxes));
-        let seen = seen.and_then(|boxes| boxes.mine.or(boxes.ended)).map(|mine| mine.id.clone());
+        let seen = seen.and_then(|boxes| boxes.mine.or(boxes.ended));
         let closed = Attempt {
             attempt: launch.attempt,
             outcome: ended,
             reason: Some(why.as_str().to_owned()),
-            instance_id: self.status.instance_id.clone().or(seen),
+            message: self.words(why, seen),
+            instance_id: self.status.instance_id.clone().or_else(|| seen.map(|seen| seen.id.clone())),
             at: Time(self.now),
         };
         now(Step::Record(Record {
@@ -348,6 +352,23 @@ impl Planner<'_> {
             closed: Some(closed),
             restarted_at: self.ws.spec.restarted_at.clone(),
         }))
+    }
+
+    /// What is known of why an attempt ended, in the backend's own words.
+    fn words(&self, why: Reason, seen: Option<&BoxSeen>) -> Option<String> {
+        let refusal = self.seen.failure.as_ref().map(|f| &f.error).filter(|e| e.closes_attempt().is_some());
+        let refusal = refusal.filter(|error| error.reason() == why).map(|error| error.detail.clone());
+        let state = || match seen.map(|seen| &seen.state) {
+            Some(BoxState::Terminated { reason }) => reason.clone(),
+            _ => None,
+        };
+        let said = || {
+            let ready = condition::find(&self.status.conditions, ConditionType::Ready)?;
+            let message = ready.message.rsplit_once("; attempt ").map_or(&*ready.message, |(words, _)| words);
+            (ready.reason == why.as_str()).then(|| message.to_owned())
+        };
+        let words = refusal.or_else(state).or_else(said)?;
+        Some(words.chars().take(LONGEST_WORDS).collect())
     }
 
     fn destroy(&self, other: &BoxSeen) -> Plan {

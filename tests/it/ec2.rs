@@ -19,6 +19,7 @@ trials![
     every_launch_is_secure,
     a_team_deleted_in_flight_leaves_no_instance,
     a_control_plane_that_is_down_is_named,
+    what_one_call_learns_of_the_control_plane_all_say,
     a_wrong_shared_secret_is_named_and_nothing_is_launched,
     short_capacity_lands_on_the_third_offering,
     an_instance_that_is_killed_is_replaced_once,
@@ -119,6 +120,20 @@ async fn a_control_plane_that_is_down_is_named() {
     assert_eq!(one.launch.unwrap().attempt, 1, "nothing was replaced for it");
 }
 
+async fn what_one_call_learns_of_the_control_plane_all_say() {
+    // At rest nobody would ask for an hour.
+    let flags = ["--list-period=1h", "--resync=1h", "--preflight-period=3s", "--preflight-retry-max=2s"];
+    let quick = ["--boot", "scripted", "--stage-ms", "20", "--heartbeat-ms", "1000"];
+    let mut cloud = Cloud::start_by("ec2-learns", &quick, &flags).await;
+    let scene = &cloud.scene;
+    scene.apply_workspace("one", json!({"runtime": "echo"})).await;
+    scene.until_ready("one").await;
+    cloud.control_plane.kill();
+    scene.until_condition("one", BackendReady, "False", "ControlPlaneUnreachable").await;
+    cloud.control_plane.restart();
+    scene.until_ready("one").await;
+}
+
 async fn a_wrong_shared_secret_is_named_and_nothing_is_launched() {
     let scene = Scene::new("ec2-secret").await;
     let simulator = Simulator::start(scene.dir(), &[]);
@@ -150,6 +165,9 @@ async fn short_capacity_lands_on_the_third_offering() {
         status.attempts.iter().map(|a| (a.attempt, a.reason.clone().unwrap_or_default())).collect();
     let short = |attempt| (attempt, "InsufficientCapacity".to_owned());
     assert_eq!(tried, [short(1), short(2)]);
+    for (attempt, subnet) in status.attempts.iter().zip(&subnets) {
+        assert!(attempt.message.as_ref().is_some_and(|words| words.contains(subnet)), "{attempt:?}");
+    }
     assert_eq!(status.launch.unwrap().attempt, 3);
     assert_eq!(status.instance.unwrap().instance_type.as_deref(), Some("t3.large"));
     cloud.assert_exact().await;
@@ -168,6 +186,8 @@ async fn an_instance_that_is_killed_is_replaced_once() {
     };
     let after = cloud.scene.until(LATER, "one", "replaced", is_next).await.status.unwrap();
     assert_eq!(after.launch.unwrap().attempt, 2);
+    let words = after.attempts[0].message.clone().unwrap_or_default();
+    assert!(words.contains("Server.InternalError") && words.contains("the host failed"), "{words}");
     assert_eq!(after.storage, before.storage, "its data stay");
     let live = cloud.simulator.live().await;
     assert_eq!(live.len(), 1, "{live:#?}");

@@ -200,6 +200,9 @@ pub struct Attempt {
     /// Why it ended, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same in the backend's words, shortened: with what was asked for, or what became of the box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The id of its box, if it had one.
     #[serde(rename = "instanceID", default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,

@@ -76,9 +76,9 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Whether anything is on its way, so that it pays to look often.
+    /// Whether anything is on its way, or the control plane away, so that it pays to look often.
     pub(super) fn is_busy(&self) -> bool {
-        self.known.is_busy()
+        self.away.is_some() || self.known.is_busy()
     }
 }
 
@@ -336,6 +336,10 @@ impl Cloud {
                 }
                 if failed.error.is_about_offering() {
                     state.shortages.note(request.offering(), now);
+                }
+                if failed.error.is_about_backend() {
+                    // All that have instances are told as soon as the list has failed as well.
+                    self.soon().notify_one();
                 }
                 Err(failed.error)
             }

@@ -35,12 +35,18 @@ impl Cloud {
                 let world = Ec2World { account_id: reply.account_id, region: reply.region };
                 state.zones = reply.zones;
                 state.world = Some(world.clone());
-                state.refused = None;
+                if state.refused.take().is_some() || state.away.is_some() {
+                    self.soon().notify_one();
+                }
                 let record = PlacementRecord { backend: Backend::Ec2, docker: None, ec2: Some(world) };
                 Ok(Preflight { version: reply.version, record })
             }
             Err(error) => {
-                state.refused = Some(error.clone());
+                let is_new = state.refused.replace(error.clone()).is_none() && state.away.is_none();
+                if is_new && error.is_about_backend() {
+                    // All that have instances are told as soon as the list has failed as well.
+                    self.soon().notify_one();
+                }
                 Err(error)
             }
         }

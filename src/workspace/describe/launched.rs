@@ -87,8 +87,11 @@ impl Describer<'_> {
             let reason = ended.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Launching);
             let at = launch.not_before.as_ref().map(|t| second(t.0)).unwrap_or_default();
             let id = ended.instance_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
-            let message =
-                format!("attempt {}{id} ended: {reason}; attempt {attempt} follows at {at}", ended.attempt);
+            let words = ended.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
+            let message = format!(
+                "attempt {}{id} ended: {reason}{words}; attempt {attempt} follows at {at}",
+                ended.attempt
+            );
             return (Status::False, reason, message);
         }
         if let Slot::Taken(n) = self.seen.slot {

@@ -257,6 +257,7 @@ fn boot_cases() -> Vec<Case> {
                 attempt,
                 outcome: Outcome::Gone,
                 reason: Some(Reason::BootTimeout.as_str().into()),
+                message: None,
                 instance_id: None,
                 at: Time(at(-1)),
             };

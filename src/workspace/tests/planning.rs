@@ -114,6 +114,7 @@ fn status() -> impl Strategy<Value = WorkspaceStatus> {
                 attempt,
                 outcome: if refused { Outcome::Refused } else { Outcome::Gone },
                 reason: timed_out.then(|| Reason::BootTimeout.as_str().into()),
+                message: None,
                 instance_id: None,
                 at: Time(at(0)),
             });

@@ -36,7 +36,8 @@ impl Cloud {
         Self::start_by(topic, &["--boot", "scripted"], &[]).await
     }
 
-    async fn start_by(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
+    /// With these arguments of the simulator, and flags of the operator.
+    pub async fn start_by(topic: &str, arguments: &[&str], flags: &[&str]) -> Self {
         let scene = Scene::new(topic).await;
         let simulator = Simulator::start(scene.dir(), arguments);
         let control_plane = ControlPlane::start(scene.dir(), &simulator, &cluster_id(&scene).await);
