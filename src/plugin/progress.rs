@@ -38,6 +38,11 @@ pub struct Progress {
     members: Vec<(String, Standing)>,
 }
 
+/// Whether nothing more is to come of a member by itself.
+fn rests(state: State) -> bool {
+    matches!(state, State::Ready | State::Suspended)
+}
+
 impl Progress {
     /// How far a target is; `None` where there is none.
     pub fn of(target: &Target, seen: &Snapshot) -> Option<Self> {
@@ -79,7 +84,7 @@ impl Progress {
         match self.own.state {
             State::Deleting => Course::Gone,
             State::Ready if all(State::Ready) => Course::Ready,
-            State::Suspended => Course::Suspended,
+            State::Suspended if self.members.iter().all(|(_, said)| rests(said.state)) => Course::Suspended,
             State::Stalled if any(State::Stalled) || !self.own.reason.starts_with("Members") => {
                 Course::Stalled
             }
@@ -178,6 +183,15 @@ mod tests {
         let stalled = troubled("studio", &PAIR);
         assert_eq!(of(&seen(stalled.clone(), without_image("w"))).course(), Course::Stalled);
         assert_eq!(of(&seen(stalled, workspace("w"))).course(), Course::Going, "the member was mended");
+        let rest = ["Ready=False/Suspended: stopped", "Suspended=True/Suspended: stopped"];
+        let mut suspended = team("studio", &PAIR);
+        suspended.status.as_mut().unwrap().conditions = conditions(&rest);
+        let mut stopped = workspace("w");
+        stopped.spec.suspend = true;
+        stopped.status.as_mut().unwrap().conditions = conditions(&rest);
+        assert_eq!(of(&seen(suspended.clone(), stopped.clone())).course(), Course::Suspended);
+        stopped.spec.suspend = false;
+        assert_eq!(of(&seen(suspended, stopped)).course(), Course::Going, "the member was resumed");
         assert!(Progress::of(&Target::team("other"), &Snapshot::default()).is_none());
     }
 
