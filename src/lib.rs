@@ -12,7 +12,8 @@
 //!     backend                               the one door to the machines; the Docker adapter behind it
 //!     liveness  keys  reconcile             what agents said; tokens and hashes; what reconciles share
 //!       metrics                             what is counted
-//!         api  process                      the custom resources, their names; logs, signals, sockets
+//!         api  process  redact              the custom resources, their names; logs, signals, sockets; secrets
+//!                                           that boxes print
 //! ```
 //!
 //! `model`, `arrows` and `chart` are tests of several of them: the launch protocol under every order of faults, these
@@ -42,6 +43,7 @@ pub mod platform;
 pub mod plugin;
 pub mod process;
 pub mod reconcile;
+pub mod redact;
 pub mod reference;
 pub mod registry;
 pub mod team;

@@ -4,7 +4,6 @@ use super::action::Action;
 use super::ec2::Found;
 use super::faults::Fault;
 use super::plane::ControlPlane;
-use super::redact;
 use super::resolve::Which;
 use super::state::{self, TERMINATED};
 use atelier_wire::control_plane::{Console, Deleted, InstanceView};
@@ -75,5 +74,5 @@ pub async fn console(plane: &ControlPlane, which: &Which<'_>) -> Result<Console,
     let found = which.find(plane).await?;
     let found = found.ok_or_else(|| Fault::not_found("EC2 shows no instance of this workspace"))?;
     let output = plane.ec2.console(&found.view.instance_id).await?;
-    Ok(Console { output: redact::console(&output) })
+    Ok(Console { output: crate::redact::console(&output) })
 }

@@ -9,7 +9,7 @@
 //! provision  resolve  lifecycle          instances
 //! sweep  volumes  preflight  account     lists; storage; what is wrong before it is tried
 //! allow  launch  ownership  faults       pure rules
-//! redact  state  images  recent
+//! state  images  recent
 //! flight  batch  terminate               many calls as one
 //! pace  bucket  action                   when a call may go out
 //! ec2/                                   the SDK, one method an action
@@ -40,7 +40,6 @@ mod plane;
 mod preflight;
 mod provision;
 mod recent;
-mod redact;
 mod resolve;
 mod routes;
 mod secrets;

@@ -1,6 +1,7 @@
 //! What agents say, made fit to be kept and shown: no control characters, and never longer than its cap.
 
 use crate::api::condition::truncate;
+use crate::redact::redact;
 use atelier_wire::{AgentCard, AgentSkill, CARD_MAX_BYTES, LOG_TAIL_MAX_BYTES};
 use serde::Serialize;
 
@@ -19,13 +20,13 @@ pub fn line(text: &str, max_bytes: usize) -> String {
     truncate(cleaned.trim().to_owned(), max_bytes)
 }
 
-/// The end of a log: lines stay lines, everything else that is not printable goes.
+/// The end of a log: lines stay lines; everything else that is not printable goes, and what looks like a secret.
 pub fn tail(text: &str) -> String {
     const MARK: &str = "…";
     let cleaned: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_control(*c)).collect();
-    let cleaned = cleaned.trim_end();
+    let cleaned = redact(cleaned.trim_end());
     if cleaned.len() <= LOG_TAIL_MAX_BYTES {
-        return cleaned.to_owned();
+        return cleaned;
     }
     let mut from = cleaned.len() - (LOG_TAIL_MAX_BYTES - MARK.len());
     while !cleaned.is_char_boundary(from) {
@@ -88,6 +89,7 @@ mod tests {
     #[test]
     fn a_tail_keeps_the_end() {
         assert_eq!(tail("one\n\ttwo\u{7}\r\n\n"), "one\n\ttwo");
+        assert_eq!(tail("no answer\nMODEL_API_TOKEN=hush-hush\n"), "no answer\nMODEL_API_TOKEN=[redacted]");
         let long = format!("{}end", "ä".repeat(LOG_TAIL_MAX_BYTES));
         let kept = tail(&long);
         assert!(kept.starts_with("…ä") && kept.ends_with("äend"), "{kept}");

@@ -81,10 +81,11 @@ impl Progress {
     pub fn course(&self) -> Course {
         let all = |state| self.members.iter().all(|(_, said)| said.state == state);
         let any = |state| self.members.iter().any(|(_, said)| said.state == state);
+        let rest = || self.members.iter().all(|(_, said)| rests(said.state));
         match self.own.state {
             State::Deleting => Course::Gone,
             State::Ready if all(State::Ready) => Course::Ready,
-            State::Suspended if self.members.iter().all(|(_, said)| rests(said.state)) => Course::Suspended,
+            State::Suspended if any(State::Suspended) && rest() => Course::Suspended,
             State::Stalled if any(State::Stalled) || !self.own.reason.starts_with("Members") => {
                 Course::Stalled
             }
@@ -191,7 +192,8 @@ mod tests {
         stopped.status.as_mut().unwrap().conditions = conditions(&rest);
         assert_eq!(of(&seen(suspended.clone(), stopped.clone())).course(), Course::Suspended);
         stopped.spec.suspend = false;
-        assert_eq!(of(&seen(suspended, stopped)).course(), Course::Going, "the member was resumed");
+        assert_eq!(of(&seen(suspended.clone(), stopped)).course(), Course::Going, "the member was resumed");
+        assert_eq!(of(&seen(suspended, workspace("w"))).course(), Course::Going, "it is up, the Team behind");
         assert!(Progress::of(&Target::team("other"), &Snapshot::default()).is_none());
     }
 

@@ -4,6 +4,7 @@ use super::engine::{CALL, Engine};
 use super::error::refusal;
 use crate::backend::printed::{Lines, printable};
 use crate::backend::{BackendError, LogQuery, LogStream};
+use crate::redact::redact;
 use axum::body::Bytes;
 use bollard::query_parameters::LogsOptions;
 use futures::{StreamExt, TryStreamExt, future, stream};
@@ -25,7 +26,8 @@ impl Engine {
             Ok(bytes)
         });
         let bytes = self.call(&format!("read the log of container {id}"), CALL, read).await?;
-        Ok(tail(&printable(&bytes)).to_owned())
+        // It goes into a status: whoever may read logs gets the whole of it.
+        Ok(tail(&redact(&printable(&bytes))).to_owned())
     }
 
     /// The last lines that a box printed to either stream, and what it prints from then on where that is asked.

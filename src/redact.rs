@@ -1,4 +1,4 @@
-//! Takes what looks like a secret out of a console's text. Pure.
+//! Takes what looks like a secret out of what a box printed. Pure.
 //!
 //! By shape, since the values are not known here: it would rather take too much than too little, and is a second
 //! line of defence. The first is that nothing secret but a short-lived token is in user-data.
