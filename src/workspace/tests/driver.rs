@@ -5,7 +5,7 @@ use crate::api::Workspace;
 use crate::api::backend_config::BackendConfigSpec;
 use crate::api::workspace::WorkspaceStatus;
 use crate::backend::scripted::World;
-use crate::backend::{Backends, Maker};
+use crate::backend::{Backends, BoxSeen, Maker};
 use crate::keys::{Keyring, Keys};
 use crate::liveness::Liveness;
 use crate::metrics::Metrics;
@@ -159,12 +159,18 @@ impl Driver {
     pub(super) async fn pass_on(&mut self, ws: &Workspace) -> Passed {
         self.world.set_now(self.now);
         let ctx = self.ctx.take().unwrap_or_else(|| self.process());
+        let before = self.world.all();
         let ended = tokio::select! {
             biased;
             () = self.world.crash() => None,
             () = self.api.crashed.notified() => None,
             ended = pass(ws, &ctx, self.now) => Some(ended),
         };
+        let is_new = |made: &BoxSeen| before.iter().all(|b| b.id != made.id);
+        for made in self.world.all().iter().filter(|made| is_new(made)) {
+            let recorded = self.status().launch.map(|launch| launch.attempt);
+            assert!(recorded >= made.attempt, "a box was made that no record tells of: {made:?}");
+        }
         let Some(ended) = ended else { return Passed::Crashed };
         if self.agent_speaks {
             self.speak(&ctx);
