@@ -112,9 +112,9 @@ YAML
 # The part of the BackendConfig that says what to launch.
 ec2_backend() {
     local ami
-    ami=$(ids_of_cloud images | head -n 1)
+    ami=$(ids_of_cloud images | sed -n 1p)
     printf '{controlPlane: {url: "http://127.0.0.1:%s", tokenSecretRef: {name: control-plane, key: token}}, ' "$CONTROL_PLANE_PORT"
     printf 'region: %s, amiID: %s, subnetIDs: %s, securityGroupIDs: %s, ' "$(of_cloud region)" "$ami" \
-        "$(ids_of_cloud subnets | as_list)" "$(ids_of_cloud securityGroups | head -n 1 | as_list)"
+        "$(ids_of_cloud subnets | as_list)" "$(ids_of_cloud securityGroups | sed -n 1p | as_list)"
     printf 'instanceTypes: [{tier: T1, types: [t3.small]}, {tier: T2, types: [t3.medium]}]}'
 }

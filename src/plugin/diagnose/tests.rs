@@ -322,8 +322,7 @@ fn what_this_program_can_do_about_it_is_said() {
         "startedAt": "2026-09-21T14:13:20Z",
     });
     status.launch = Some(serde_json::from_value(launch).unwrap());
-    let ended =
-        json!({"attempt": 1, "outcome": "Gone", "reason": "BootTimeout", "at": "2026-09-21T14:13:20Z"});
+    let ended = json!({"attempt": 1, "outcome": "Gone", "reason": "BootTimeout", "at": "2026-09-21T14:13:20Z", "message": "i-1 was silent"});
     status.attempts = vec![serde_json::from_value(ended).unwrap()];
     let report = Around::with(runs()).of(&ws);
     let last = report.todo.last().unwrap();
@@ -331,6 +330,9 @@ fn what_this_program_can_do_about_it_is_said() {
         last.starts_with("If it ends as attempt 1 did, with BootTimeout: See the log tail"),
         "{report:?}"
     );
+    let text = render(&report, at(150), Paint::Plain);
+    assert!(text.contains("attempt 1 ended Gone: BootTimeout, 2026-09-21T14:13:20Z"), "{text}");
+    assert!(text.contains(": i-1 was silent\n"), "{text}");
 }
 
 #[test]

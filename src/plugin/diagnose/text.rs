@@ -129,7 +129,9 @@ fn evidence(text: &mut String, report: &Report, now: Timestamp, paint: Paint) {
     for ended in &seen.attempts {
         let reason = ended.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let at = moment(&ended.at, now);
-        lines.push(format!("attempt {} ended {:?}{reason}, {at}", ended.attempt, ended.outcome));
+        let words =
+            ended.message.as_deref().map(|words| format!(": {}", one_line(words))).unwrap_or_default();
+        lines.push(format!("attempt {} ended {:?}{reason}, {at}{words}", ended.attempt, ended.outcome));
     }
     // Of the others all is said above.
     let more = seen.steps.iter().filter(|s| s.duration_seconds.is_some() || s.name.starts_with("stage "));
